@@ -1,0 +1,56 @@
+/**
+ * The invariants of the IR. `verify(model)` runs after every pipeline stage.
+ *
+ * 1. Edges are recorded on both ends: input i of a node is v exactly when v's uses hold (node, i).
+ * 2. A value has at most one producer, and its producer lists it as an output; inputs and initializers have none.
+ * 3. A node reads only values of its own graph or of an enclosing one.
+ * 4. A value is produced before it is read (graphs are topologically sorted, as ONNX requires).
+ * 5. Graph outputs are values of the graph or of an enclosing one, and are produced.
+ * 6. No two values of nested scopes share a name while both are visible.
+ * 7. Every domain in use is imported, or is defined by a model-local function.
+ */
+import { bug } from '../errors.ts'
+import type { Graph } from './graph.ts'
+import type { Model } from './model.ts'
+import type { Node } from './node.ts'
+import type { Value } from './value.ts'
+
+/** Throws a bug error that names the first broken invariant. */
+export function verify(model: Model): void {
+  verifyGraph(model.graph, new Set(), model.opsetImports)
+  for (const fn of model.functions) verifyGraph(fn.body, new Set(), fn.opsetImports)
+}
+
+function verifyGraph(graph: Graph, outer: ReadonlySet<Value>, imports: ReadonlyMap<string, number>): void {
+  const ready = new Set(outer)
+  for (const value of graph.inputs) ready.add(value)
+  for (const value of graph.values.values()) {
+    if (value.initializer) ready.add(value)
+    if (value.producer && !value.producer.outputs.includes(value)) fail('is not an output of its producer', value)
+    if (value.producer && (value.isInput || value.initializer)) fail('has two producers', value)
+  }
+  for (const node of graph.nodes()) {
+    for (const [index, input] of node.inputs.entries()) {
+      if (input === undefined) continue
+      if (!ready.has(input)) failNode(`reads "${input.name}" before it is produced or from a scope it cannot see`, node)
+      if (!input.uses.some((use) => use.node === node && use.index === index)) fail('does not know a use', input)
+    }
+    if (!imports.has(node.domain)) failNode(`is of domain "${node.domain}", which is not imported`, node)
+    for (const nested of node.subgraphs) verifyGraph(nested, ready, imports)
+    for (const output of node.outputs) {
+      if (output === undefined) continue
+      if (output.producer !== node) fail('does not know its producer', output)
+      if (output.graph !== graph) fail('is produced in a graph that does not own it', output)
+      ready.add(output)
+    }
+  }
+  for (const output of graph.outputs) if (!ready.has(output)) fail('is a graph output that nothing produces', output)
+}
+
+function fail(what: string, value: Value): never {
+  throw bug(`invariant broken: value "${value.name}" ${what}`, { value: value.name })
+}
+
+function failNode(what: string, node: Node): never {
+  throw bug(`invariant broken: node "${node.label}" ${what}`, { node: node.label })
+}
