@@ -60,6 +60,17 @@ export function bug(message: string, at: Place = {}): ConvertError {
   )
 }
 
+/** A tensor was read whose data the text form of the model left out. */
+export function elided(name: string): ConvertError {
+  return new ConvertError(
+    'elided',
+    'model',
+    `the data of tensor "${name}" is not in the text, which has "..." in its place`,
+    { value: name },
+    'Text leaves large weights out: use the original file, or give their elements with the `fill` option of parseModel.',
+  )
+}
+
 /** The bytes are not a well-formed protobuf message of the expected kind. */
 export function malformed(message: string, at: Place): ConvertError {
   return new ConvertError(
@@ -68,5 +79,20 @@ export function malformed(message: string, at: Place): ConvertError {
     message,
     at,
     'The file is damaged or not an ONNX model: fetch or export it again.',
+  )
+}
+
+/** Text that is not ONNX's textual syntax. */
+export function textSyntax(
+  message: string,
+  at: Place & { readonly line: number; readonly column: number; readonly context: string },
+): ConvertError {
+  const { line, column, context, ...place } = at
+  return new ConvertError(
+    'text-syntax',
+    'model',
+    `line ${line}, column ${column}: ${message}, in "${context}"`,
+    place,
+    'The syntax is described in https://github.com/onnx/onnx/blob/main/docs/Syntax.md.',
   )
 }

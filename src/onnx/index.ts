@@ -1,0 +1,2 @@
+export { parseModel, printModel } from './text/index.ts'
+export { closeModel, modelToBytes, openModel } from './thin.ts'

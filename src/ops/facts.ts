@@ -1,0 +1,334 @@
+import { ConvertError } from '../errors.ts'
+import type { Attribute, Dim, Graph, Model, ModelFunction, Node, Tensor, Value } from '../ir/index.ts'
+import { dtypes, isFloat } from '../ir/index.ts'
+import { recordOf } from './records.ts'
+import type { Size } from './size.ts'
+import { sizeOfName } from './size.ts'
+
+/** What is known about a value. Both fields may be missing; a shape names every axis, by a made-up symbol if need be. */
+export interface Fact {
+  readonly shape: readonly Size[] | undefined
+  /** Elements of a small scalar or vector: the sizes a shape computation carries, or constants. */
+  readonly content: readonly Size[] | undefined
+}
+
+const unknown: Fact = { shape: undefined, content: undefined }
+/** Contents are followed for shapes, axes, scales and per-head constants, not for data. */
+const largestContent = 256
+
+/**
+ * Shapes, small constants and constness of the values of one model, computed on demand without relying on declared types.
+ *
+ * Everything is memoised and nothing notices an edit: make a new object after a change.
+ */
+export class Facts {
+  readonly #facts = new Map<Value, Fact>()
+  readonly #constant = new Map<Value, boolean>()
+  #calls: Map<ModelFunction, Node[]> | undefined
+  #functions: Map<string, ModelFunction> | undefined
+  #model: Model | undefined
+
+  /** Shape with every axis named; `undefined` when the rank is unknown. */
+  shape(value: Value): readonly Size[] | undefined {
+    return this.#fact(value).shape
+  }
+
+  rank(value: Value): number | undefined {
+    return this.#fact(value).shape?.length
+  }
+
+  /** Size of a negative axis; `undefined` when the rank is unknown, 1 where broadcasting adds the axis. */
+  size(value: Value, axis: number): Size | undefined {
+    const shape = this.shape(value)
+    return shape && (shape[shape.length + axis] ?? 1)
+  }
+
+  /** The elements of a small vector or scalar as sizes or numbers. */
+  content(value: Value | undefined): readonly Size[] | undefined {
+    return value && this.#fact(value).content
+  }
+
+  /** The elements of a small constant (vector, scalar, or any tensor of few elements). */
+  numbers(value: Value | undefined): number[] | undefined {
+    const content = this.content(value)
+    return content?.every((x) => typeof x === 'number') ? content.slice() as number[] : undefined
+  }
+
+  /** The elements of a tensor that is small enough to be followed. */
+  contentOf(tensor: Tensor): readonly number[] | undefined {
+    return smallContent(tensor)
+  }
+
+  /** The number a constant of one element holds. */
+  scalar(value: Value | undefined): number | undefined {
+    const numbers = this.numbers(value)
+    return numbers?.length === 1 ? numbers[0] : undefined
+  }
+
+  /** An attribute of a node; one that stands for an attribute of the enclosing function is resolved where all callers agree. */
+  attribute(node: Node, name: string): Attribute | undefined {
+    const own = node.attributes.get(name)
+    if (own?.kind !== 'ref') return own
+    const owner = functionOf(node.graph)
+    if (!owner) return undefined
+    const given = this.callers(owner).map((call) => this.attribute(call, own.name) ?? owner.defaults.get(own.name))
+    const [first, ...rest] = given.length > 0 ? given : [owner.defaults.get(own.name)]
+    return first && rest.every((other) => sameAttribute(first, other)) ? first : undefined
+  }
+
+  int(node: Node, name: string): number | undefined {
+    const a = this.attribute(node, name)
+    return a?.kind === 'int' ? Number(a.value) : undefined
+  }
+
+  ints(node: Node, name: string): number[] | undefined {
+    const a = this.attribute(node, name)
+    return a?.kind === 'ints' ? a.value.map(Number) : a?.kind === 'int' ? [Number(a.value)] : undefined
+  }
+
+  float(node: Node, name: string): number | undefined {
+    const a = this.attribute(node, name)
+    return a?.kind === 'float' ? a.value : a?.kind === 'int' ? Number(a.value) : undefined
+  }
+
+  /** Opset version that counts for a node: the model's, or that of the function whose body holds it. */
+  opset(node: Node, domain = ''): number {
+    const owner = functionOf(node.graph)
+    const imports = owner?.opsetImports ?? node.graph.model?.opsetImports
+    return imports?.get(domain) ?? (domain === '' ? imports?.get('ai.onnx') : undefined) ?? 1
+  }
+
+  /** The model-local function a node calls. */
+  callee(node: Node): ModelFunction | undefined {
+    this.#functions ??= this.#indexFunctions(node.graph)
+    if (this.#functions.size === 0) return undefined
+    return this.#functions.get(functionKey(node.domain, node.opType, node.overload))
+  }
+
+  /** Every node that calls the function, in file order. */
+  callers(fn: ModelFunction): readonly Node[] {
+    this.#calls ??= this.#indexCalls(fn.model)
+    return this.#calls.get(fn) ?? []
+  }
+
+  /** Whether the value depends on no graph input, except through sizes. */
+  isConstant(value: Value): boolean {
+    const known = this.#constant.get(value)
+    if (known !== undefined) return known
+    const stack = [value]
+    while (stack.length > 0) {
+      const top = stack.at(-1) as Value
+      if (this.#constant.has(top)) {
+        stack.pop()
+        continue
+      }
+      const sources = this.#constantSources(top)
+      const open = typeof sources === 'boolean' ? [] : sources.filter((v) => !this.#constant.has(v) && !stack.includes(v))
+      if (open.length > 0) {
+        stack.push(...open)
+        continue
+      }
+      this.#constant.set(top, typeof sources === 'boolean' ? sources : sources.every((v) => this.#constant.get(v) === true))
+      stack.pop()
+    }
+    return this.#constant.get(value) === true
+  }
+
+  /** Producers of a constant, or the answer itself. */
+  #constantSources(value: Value): boolean | Value[] {
+    if (value.initializer) return true
+    const node = value.producer
+    if (!node) {
+      const actuals = this.#actuals(value)
+      return actuals.length === 0 ? false : actuals
+    }
+    const record = recordOf(node)
+    if (record?.constant === 'always') return true
+    if (node.subgraphs.length > 0 || this.callee(node)) return false
+    const inputs = node.inputs.filter((v) => v !== undefined)
+    // A node without inputs makes a constant only where its operator is known to.
+    return inputs.length === 0 ? false : inputs
+  }
+
+  /** What the callers of a function pass for one of its inputs. */
+  #actuals(value: Value): Value[] {
+    const fn = functionOf(value.graph)
+    if (!fn || value.graph !== fn.body) return []
+    const index = fn.body.inputs.indexOf(value)
+    if (index < 0) return []
+    return this.callers(fn).flatMap((call) => call.input(index) ?? [])
+  }
+
+  #fact(value: Value): Fact {
+    const known = this.#facts.get(value)
+    if (known) return known
+    // Explicit stack: graphs are deeper than the call stack. `open` guards against cycles through functions.
+    const stack: Value[] = [value]
+    const open = new Set<Value>()
+    while (stack.length > 0) {
+      const top = stack.at(-1) as Value
+      if (this.#facts.has(top)) {
+        stack.pop()
+        continue
+      }
+      const waiting = open.has(top) ? [] : this.#sources(top).filter((v) => !this.#facts.has(v) && !open.has(v))
+      open.add(top)
+      if (waiting.length > 0) {
+        stack.push(...waiting)
+        continue
+      }
+      this.#facts.set(top, this.#compute(top))
+      stack.pop()
+    }
+    return this.#facts.get(value) ?? unknown
+  }
+
+  #sources(value: Value): Value[] {
+    if (value.initializer || isStatic(value.shape, value)) return []
+    const node = value.producer
+    if (!node) return this.#actuals(value).slice(0, 1)
+    const callee = this.callee(node)
+    if (callee) return [callee.body.outputs[node.outputs.indexOf(value)]].filter((v) => v !== undefined)
+    if (node.opType === 'If' && node.domain === '')
+      return node.subgraphs.map((g) => g.outputs[node.outputs.indexOf(value)]).filter((v) => v !== undefined)
+    return node.inputs.filter((v) => v !== undefined)
+  }
+
+  #compute(value: Value): Fact {
+    const tensor = value.initializer
+    if (tensor) return { shape: tensor.dims, content: smallContent(tensor) }
+    const inferred = this.#infer(value)
+    return { shape: mergeShapes(value.type?.kind === 'tensor' ? value.type.shape : undefined, inferred.shape, value), content: inferred.content }
+  }
+
+  #infer(value: Value): Fact {
+    const node = value.producer
+    if (!node) {
+      const [actual] = this.#actuals(value)
+      return actual ? this.#known(actual) : unknown
+    }
+    const output = node.outputs.indexOf(value)
+    const callee = this.callee(node)
+    if (callee) {
+      const result = callee.body.outputs[output]
+      return result ? { shape: this.#known(result).shape, content: undefined } : unknown
+    }
+    if (node.opType === 'If' && node.domain === '') return this.#inferIf(node, output)
+    const record = recordOf(node)
+    if (!record) return unknown
+    const content = record.content?.(node, this)
+    return {
+      shape: record.shape?.(node, this, output),
+      content: content && content.length <= largestContent ? content : undefined,
+    }
+  }
+
+  #inferIf(node: Node, output: number): Fact {
+    const shapes = node.subgraphs.map((graph) => graph.outputs[output]).map((v) => v && this.#known(v).shape)
+    const [first, second] = shapes
+    // Exporters write If around a Squeeze that may have nothing to squeeze: the ranks differ, the one that squeezed counts.
+    if (first && second && first.length !== second.length)
+      return { shape: first.length < second.length ? first : second, content: undefined }
+    return { shape: first ?? second, content: undefined }
+  }
+
+  /** What was computed so far: `#fact` has put every source first. */
+  #known(value: Value): Fact {
+    return this.#facts.get(value) ?? unknown
+  }
+
+  #indexFunctions(graph: Graph): Map<string, ModelFunction> {
+    this.#model ??= graph.model
+    return new Map((this.#model?.functions ?? []).map((fn) => [functionKey(fn.domain, fn.name, fn.overload), fn]))
+  }
+
+  #indexCalls(model: Model): Map<ModelFunction, Node[]> {
+    const calls = new Map<ModelFunction, Node[]>()
+    for (const graph of model.graphs()) {
+      for (const node of graph.nodes()) {
+        const fn = this.callee(node)
+        if (fn) calls.set(fn, [...(calls.get(fn) ?? []), node])
+      }
+    }
+    return calls
+  }
+}
+
+/** The model-local function whose body holds the graph. */
+export function functionOf(graph: Graph): ModelFunction | undefined {
+  const owner = graph.outermost().owner
+  return owner && 'body' in owner ? owner : undefined
+}
+
+function functionKey(domain: string, name: string, overload: string): string {
+  return `${domain === 'ai.onnx' ? '' : domain}\n${name}\n${overload}`
+}
+
+function sameAttribute(a: Attribute, b: Attribute | undefined): boolean {
+  if (b === undefined || a.kind !== b.kind) return false
+  if ('value' in a && 'value' in b && a.kind !== 'tensor' && a.kind !== 'graph')
+    return String(a.value) === String(b.value)
+  return a === b
+}
+
+/** A name for an axis nobody names, the same every time it is asked for. */
+export function axisSymbol(value: Value, axis: number): Size {
+  return `⟨${value.name.replaceAll('*', '×')}⟩${axis}`
+}
+
+function isStatic(shape: readonly Dim[] | undefined, value: Value): boolean {
+  // Small integer vectors are followed even where their shape is declared: their content matters.
+  const dtype = value.dtype
+  const mayCarrySizes = dtype === undefined || !isFloat(dtype) || value.producer?.opType === 'Constant'
+  return shape !== undefined && shape.every((d) => typeof d === 'number') && !(mayCarrySizes && shape.length <= 1) && !isScalarLike(shape)
+}
+
+function isScalarLike(shape: readonly Dim[]): boolean {
+  return shape.every((d) => d === 1)
+}
+
+function mergeShapes(
+  declared: readonly Dim[] | undefined,
+  inferred: readonly Size[] | undefined,
+  value: Value,
+): readonly Size[] | undefined {
+  if (!declared) return inferred
+  const usable = inferred?.length === declared.length ? inferred : undefined
+  return declared.map((dim, axis) => {
+    if (typeof dim === 'number') return dim
+    const size = usable?.[axis]
+    if (size !== undefined && !isMadeUp(size)) return size
+    return typeof dim === 'string' && dim !== '' ? sizeOfName(dim) : (size ?? axisSymbol(value, axis))
+  })
+}
+
+function isMadeUp(size: Size): boolean {
+  return typeof size === 'string' && size.startsWith('⟨') && !size.includes('*')
+}
+
+function smallContent(tensor: Tensor): number[] | undefined {
+  if (tensor.size > largestContent || tensor.payload === undefined || !numeric.has(tensor.dtype)) return undefined
+  try {
+    return tensor.toNumbers()
+  } catch (error) {
+    // External data that is missing does not stop the analysis: the value is then not a known constant.
+    if (error instanceof ConvertError && error.kind !== 'bug') return undefined
+    throw error
+  }
+}
+
+const numeric: ReadonlySet<number> = new Set([
+  dtypes.float,
+  dtypes.double,
+  dtypes.float16,
+  dtypes.bfloat16,
+  dtypes.bool,
+  dtypes.int8,
+  dtypes.int16,
+  dtypes.int32,
+  dtypes.int64,
+  dtypes.uint8,
+  dtypes.uint16,
+  dtypes.uint32,
+  dtypes.uint64,
+])

@@ -1,0 +1,31 @@
+/** Facts about operators: how axes move through them, what they multiply, and the shapes and small constants that follow. */
+import type { Dim, Value } from '../ir/index.ts'
+import { Facts } from './facts.ts'
+
+export type { AxisAt } from './axes.ts'
+export { axesOf, keepsDims, reducedAxes, spans } from './axes.ts'
+export type { LabelledProduct, Operand } from './contraction.ts'
+export { axisOf, contractedLabels, hasPackedWeight, labelAt, labelledProduct } from './contraction.ts'
+export { Facts, functionOf } from './facts.ts'
+export type { OpRecord, Passage } from './records.ts'
+export { recordOf } from './records.ts'
+export { reshapeGroups } from './reshape.ts'
+export { padsOf, sliceBounds } from './shapes.ts'
+export type { Size } from './size.ts'
+export { divideSizes, factorOf } from './size.ts'
+export { softmax1 } from './softmax1.ts'
+
+/** Rank of a value, inferred without declared types where need be. Many questions of one model: share a {@link Facts}. */
+export function rankOf(value: Value, facts = new Facts()): number | undefined {
+  return facts.rank(value)
+}
+
+/** Shape of a value: numbers, or symbols that are equal exactly where the sizes are; `undefined` without a rank. */
+export function shapeOf(value: Value, facts = new Facts()): Dim[] | undefined {
+  return facts.shape(value)?.slice()
+}
+
+/** The elements (flattened) of a small constant: initializers, Constant nodes and what is computed from them. */
+export function constantOf(value: Value, facts = new Facts()): number[] | undefined {
+  return facts.numbers(value)
+}

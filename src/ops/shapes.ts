@@ -1,0 +1,364 @@
+/** Shape rules: one function for each way an operator makes its output shape. `undefined` where the rank is unknown. */
+import type { Node, Value } from '../ir/index.ts'
+import { gatherPlace, keepsDims, namedAxes, permutation, reducedAxes } from './axes.ts'
+import { labelledProduct } from './contraction.ts'
+import type { Facts } from './facts.ts'
+import { axisSymbol } from './facts.ts'
+import { reshapedShape } from './reshape.ts'
+import type { Size } from './size.ts'
+import { addSizes, subtractSizes, timesSizes } from './size.ts'
+
+type Shape = readonly Size[] | undefined
+export type ShapeRule = (node: Node, facts: Facts, output: number) => Shape
+
+export function shapeAt(node: Node, port: number, facts: Facts): Shape {
+  const value = node.input(port)
+  return value && facts.shape(value)
+}
+
+/** Every output has the shape of one input. */
+export function like(port = 0): ShapeRule {
+  return (node, facts) => shapeAt(node, port, facts)
+}
+
+/** Output 0 as input 0, nothing about the others. */
+export const likeFirst: ShapeRule = (node, facts, output) => (output === 0 ? shapeAt(node, 0, facts) : undefined)
+
+export function broadcastShape(ports?: readonly number[]): ShapeRule {
+  return (node, facts) => {
+    const shapes = (ports ?? node.inputs.map((_, i) => i)).map((port) => node.input(port) && shapeAt(node, port, facts))
+    return broadcastShapes(shapes, node)
+  }
+}
+
+/** An operand of unknown rank hardly ever has more axes than the others: the highest known rank counts. */
+function broadcastShapes(shapes: readonly Shape[], node: Node): Shape {
+  const known = shapes.filter((s) => s !== undefined)
+  if (known.length === 0) return undefined
+  const rank = Math.max(...known.map((s) => s.length))
+  return Array.from({ length: rank }, (_, i) => {
+    const sizes = known.map((s) => s[i - rank + s.length]).filter((s) => s !== undefined && s !== 1)
+    if (sizes.length === 0) return known.length === shapes.length ? 1 : made(node, i)
+    return sizes.find((s) => typeof s === 'number') ?? (sizes[0] as Size)
+  })
+}
+
+/** A symbol for one axis of output 0. */
+function made(node: Node, axis: number, output = 0): Size {
+  return axisSymbol(node.output(output) as Value, axis)
+}
+
+function madeShape(node: Node, rank: number, output = 0): Size[] {
+  return Array.from({ length: rank }, (_, axis) => made(node, axis, output))
+}
+
+export const transposeShape: ShapeRule = (node, facts) => {
+  const perm = permutation(node, facts)
+  const shape = shapeAt(node, 0, facts)
+  return perm && (shape?.length === perm.length ? perm.map((p) => shape[p] as Size) : madeShape(node, perm.length))
+}
+
+export const reshapeShape: ShapeRule = (node, facts) => {
+  const given = facts.ints(node, 'shape') ?? facts.content(node.input(1))
+  if (given) {
+    const allowZero = (facts.int(node, 'allowzero') ?? 0) !== 0
+    return reshapedShape(shapeAt(node, 0, facts), given, allowZero, (axis) => made(node, axis))
+  }
+  const length = vectorLength(node, 1, facts)
+  return length === undefined ? undefined : madeShape(node, length)
+}
+
+function vectorLength(node: Node, port: number, facts: Facts): number | undefined {
+  const shape = shapeAt(node, port, facts)
+  return shape?.length === 1 && typeof shape[0] === 'number' ? shape[0] : undefined
+}
+
+export const expandShape: ShapeRule = (node, facts) => {
+  const target = facts.content(node.input(1))
+  const shape = shapeAt(node, 0, facts)
+  if (target) return broadcastShapes([shape, target], node)
+  const length = vectorLength(node, 1, facts)
+  if (length === undefined) return undefined
+  return madeShape(node, Math.max(length, shape?.length ?? 0))
+}
+
+export const unsqueezeShape: ShapeRule = (node, facts) => {
+  const shape = shapeAt(node, 0, facts)
+  const axes = facts.ints(node, 'axes') ?? facts.numbers(node.input(1))
+  if (!shape || !axes) return undefined
+  const rank = shape.length + axes.length
+  const added = new Set(axes.map((a) => (a < 0 ? a + rank : a)))
+  const rest = [...shape]
+  return Array.from({ length: rank }, (_, i) => (added.has(i) ? 1 : (rest.shift() ?? 1)))
+}
+
+export const squeezeShape: ShapeRule = (node, facts) => {
+  const shape = shapeAt(node, 0, facts)
+  const removed = namedAxes(node, facts, node.input(0))
+  return shape && removed && shape.filter((_, i) => !removed.includes(i - shape.length))
+}
+
+export const gatherShape: ShapeRule = (node, facts) => {
+  const data = shapeAt(node, 0, facts)
+  const indices = shapeAt(node, 1, facts)
+  const place = gatherPlace(node, facts)
+  if (!data || !indices || !place) return undefined
+  const axis = data.length + place.gathered
+  return [...data.slice(0, axis), ...indices, ...data.slice(axis + 1)]
+}
+
+export const reduceShape: ShapeRule = (node, facts) => {
+  const shape = shapeAt(node, 0, facts)
+  const axes = reducedAxes(node, facts)
+  if (!shape) return undefined
+  if (!axes) return keepsDims(node, facts) ? madeShape(node, shape.length) : undefined
+  const reduced = (i: number): boolean => axes.includes(i - shape.length)
+  if (keepsDims(node, facts)) return shape.map((size, i) => (reduced(i) ? 1 : size))
+  return shape.filter((_, i) => !reduced(i))
+}
+
+/** Matrix products and Einsum: each label has the size it has in an operand. */
+export const productShape: ShapeRule = (node, facts) => {
+  const product = labelledProduct(node, facts)
+  if (!product) return undefined
+  const shapes = product.operands.map((o) => facts.shape(o.value))
+  // Labels of a matrix product of unknown rank are assumed, so its shape is not known either.
+  if (node.op !== 'Einsum' && node.op !== 'Gemm' && !product.operands.every((o, i) => shapes[i] || o.labels.length <= 2))
+    return undefined
+  return product.output.map((label, axis) => {
+    const sizes = product.operands.flatMap((o, i) => {
+      const at = o.labels.indexOf(label)
+      const shape = shapes[i]
+      return at < 0 || shape?.length !== o.labels.length ? [] : [shape[at] as Size]
+    })
+    const wide = sizes.filter((s) => s !== 1)
+    if (sizes.length > 0 && wide.length === 0) return 1
+    return wide.find((s) => typeof s === 'number') ?? wide[0] ?? made(node, axis)
+  })
+}
+
+/** MatMulNBits and relatives: the product over the last axis with a packed [N, …] weight. */
+export const packedProductShape: ShapeRule = (node, facts) => {
+  const shape = shapeAt(node, 0, facts)
+  const n = facts.int(node, 'N')
+  return shape && [...shape.slice(0, -1), n ?? made(node, shape.length - 1)]
+}
+
+export const concatShape: ShapeRule = (node, facts) => {
+  const shapes = node.inputs.filter((v) => v !== undefined).map((v) => facts.shape(v))
+  const known = shapes.find((s) => s !== undefined)
+  if (!known) return undefined
+  const named = facts.int(node, 'axis') ?? 1
+  const axis = named < 0 ? named + known.length : named
+  return known.map((size, i) => {
+    if (i !== axis) return size
+    let sum: Size = 0
+    for (const shape of shapes) {
+      const part: Size | undefined = shape?.[i]
+      if (part === undefined) return made(node, i)
+      sum = addSizes(sum, part)
+    }
+    return sum
+  })
+}
+
+export const splitShape: ShapeRule = (node, facts, output) => {
+  const shape = shapeAt(node, 0, facts)
+  if (!shape) return undefined
+  const named = facts.int(node, 'axis') ?? 0
+  const axis = named < 0 ? named + shape.length : named
+  const sizes = facts.ints(node, 'split') ?? facts.content(node.input(1))
+  const whole = shape[axis]
+  const equal = typeof whole === 'number' ? Math.ceil(whole / node.outputs.length) : undefined
+  return shape.map((size, i) => (i === axis ? (sizes?.[output] ?? equal ?? made(node, i, output)) : size))
+}
+
+/** Slice: sizes from bounds where both are known. */
+export const sliceShape: ShapeRule = (node, facts) => {
+  const shape = shapeAt(node, 0, facts)
+  const slices = sliceBounds(node, facts)
+  if (!shape) return undefined
+  if (!slices) return madeShape(node, shape.length)
+  const result = [...shape]
+  for (const { axis, start, end, step } of slices) {
+    const at = axis < 0 ? axis + shape.length : axis
+    result[at] = slicedSize(shape[at] as Size, start, end, step) ?? made(node, at)
+  }
+  return result
+}
+
+/** One axis a Slice cuts; bounds that are not constant stay symbols or `undefined`. */
+export interface SliceBound {
+  readonly axis: number
+  readonly start: Size | undefined
+  readonly end: Size | undefined
+  readonly step: number | undefined
+}
+
+export function sliceBounds(node: Node, facts: Facts): SliceBound[] | undefined {
+  const starts = facts.ints(node, 'starts') ?? facts.content(node.input(1))
+  const ends = facts.ints(node, 'ends') ?? facts.content(node.input(2))
+  const count = starts?.length ?? ends?.length ?? vectorLength(node, 1, facts)
+  const axes =
+    facts.ints(node, 'axes') ??
+    (node.input(3) ? facts.numbers(node.input(3)) : count === undefined ? undefined : Array.from({ length: count }, (_, i) => i))
+  if (!axes) return undefined
+  const steps = node.input(4) ? facts.numbers(node.input(4)) : axes.map(() => 1)
+  return axes.map((axis, i) => ({ axis, start: starts?.[i], end: ends?.[i], step: steps?.[i] }))
+}
+
+function slicedSize(size: Size, start: Size | undefined, end: Size | undefined, step: number | undefined): Size | undefined {
+  if (start === undefined || end === undefined || step !== 1) return undefined
+  const from = bound(size, start)
+  const to = bound(size, end)
+  if (from === undefined || to === undefined) return undefined
+  const length = subtractSizes(to, from)
+  return typeof length === 'number' ? Math.max(0, length) : length
+}
+
+/** A bound counted from the front. Bounds past the end (INT_MAX, as exporters write "to the end") are the end. */
+function bound(size: Size, at: Size): Size | undefined {
+  if (typeof at !== 'number') return at === size ? size : typeof size === 'number' ? undefined : at
+  if (at < 0) return typeof size === 'number' ? Math.max(0, size + at) : addSizes(size, at)
+  if (typeof size === 'number') return Math.min(size, at)
+  return at === 0 ? 0 : at >= 2 ** 31 - 1 ? size : at
+}
+
+export const padShape: ShapeRule = (node, facts) => {
+  const shape = shapeAt(node, 0, facts)
+  if (!shape) return undefined
+  const pads = padsOf(node, facts, shape.length)
+  return shape.map((size, i) => {
+    const pad = pads?.get(i - shape.length)
+    return pad ? addSizes(size, pad.before + pad.after) : pads ? size : made(node, i)
+  })
+}
+
+/** Added elements by negative axis; axes that get none are missing. `undefined` when the pads are not constant. */
+export function padsOf(
+  node: Node,
+  facts: Facts,
+  rank: number,
+): ReadonlyMap<number, { before: number; after: number }> | undefined {
+  const pads = facts.ints(node, 'pads') ?? facts.ints(node, 'paddings') ?? facts.numbers(node.input(1))
+  if (!pads) return undefined
+  const named = node.input(3) ? facts.numbers(node.input(3)) : undefined
+  if (node.input(3) && !named) return undefined
+  const axes = named ?? Array.from({ length: pads.length / 2 }, (_, i) => i)
+  const result = new Map<number, { before: number; after: number }>()
+  for (const [i, axis] of axes.entries()) {
+    const before = pads[i] ?? 0
+    const after = pads[i + axes.length] ?? 0
+    if (before !== 0 || after !== 0) result.set(axis < 0 ? axis : axis - rank, { before, after })
+  }
+  return result
+}
+
+/** Convolution: batch of the data, channels of the weight, spatial sizes unknown. */
+export const convShape: ShapeRule = (node, facts) => {
+  const data = shapeAt(node, 0, facts)
+  const weight = shapeAt(node, 1, facts)
+  const rank = weight?.length ?? data?.length
+  if (rank === undefined) return undefined
+  const group = facts.int(node, 'group') ?? 1
+  const channels =
+    node.opType === 'ConvTranspose' ? weight && timesSizes(weight[1] as Size, group) : weight?.[0]
+  const kept = keepsSpatialSize(node, facts)
+  return Array.from({ length: rank }, (_, i) => {
+    if (i === 0) return data?.[0] ?? made(node, 0)
+    if (i === 1) return channels ?? made(node, 1)
+    return (kept ? data?.[i] : undefined) ?? made(node, i)
+  })
+}
+
+/** 1x1 convolutions and "same" padding with stride 1 leave spatial sizes alone. */
+function keepsSpatialSize(node: Node, facts: Facts): boolean {
+  const weight = shapeAt(node, 1, facts)
+  const kernel = facts.ints(node, 'kernel_shape') ?? weight?.slice(2)
+  if (!kernel || node.opType === 'ConvTranspose') return false
+  const strides = facts.ints(node, 'strides') ?? kernel.map(() => 1)
+  const dilations = facts.ints(node, 'dilations') ?? kernel.map(() => 1)
+  const pads = facts.ints(node, 'pads') ?? kernel.flatMap(() => [0, 0])
+  return kernel.every((k, i) => {
+    if (typeof k !== 'number' || strides[i] !== 1) return false
+    return (pads[i] ?? 0) + (pads[i + kernel.length] ?? 0) === (k - 1) * (dilations[i] ?? 1)
+  })
+}
+
+/** Pooling and resizing: rank, batch and channels of the input. */
+export const poolShape: ShapeRule = (node, facts) => {
+  const shape = shapeAt(node, 0, facts)
+  const one = node.opType.startsWith('Global')
+  return shape?.map((size, i) => (i < 2 ? size : one ? 1 : made(node, i)))
+}
+
+/** Same rank as input 0, sizes unknown. */
+export const rankOfFirst: ShapeRule = (node, facts, output) => {
+  const shape = shapeAt(node, 0, facts)
+  return shape && madeShape(node, shape.length, output)
+}
+
+export const flattenShape: ShapeRule = (node, facts) => {
+  const shape = shapeAt(node, 0, facts)
+  if (!shape) return madeShape(node, 2)
+  const named = facts.int(node, 'axis') ?? 1
+  const axis = named < 0 ? named + shape.length : named
+  return [shape.slice(0, axis), shape.slice(axis)].map((part) => part.reduce(timesSizes, 1))
+}
+
+/** The shape is the content of input 0: ConstantOfShape. */
+export const shapeFromContent: ShapeRule = (node, facts) => {
+  const content = facts.content(node.input(0))
+  if (content) return content
+  const length = vectorLength(node, 0, facts)
+  return length === undefined ? undefined : madeShape(node, length)
+}
+
+export const tileShape: ShapeRule = (node, facts) => {
+  const shape = shapeAt(node, 0, facts)
+  const repeats = facts.content(node.input(1))
+  return shape?.map((size, i) => {
+    const repeat = repeats?.[i]
+    return repeat === undefined ? made(node, i) : timesSizes(size, repeat)
+  })
+}
+
+/** LSTM, GRU, RNN: [T, directions, B, hidden]. */
+export const recurrentShape: ShapeRule = (node, facts, output) => {
+  const shape = shapeAt(node, 0, facts)
+  const hidden = facts.int(node, 'hidden_size')
+  const directions = facts.attribute(node, 'direction')
+  const two = directions?.kind === 'string' && directions.value === 'bidirectional' ? 2 : 1
+  if (output === 0) return [shape?.[0] ?? made(node, 0), two, shape?.[1] ?? made(node, 2), hidden ?? made(node, 3)]
+  return [two, shape?.[1] ?? made(node, 1, output), hidden ?? made(node, 2, output)]
+}
+
+export const gatherNdShape: ShapeRule = (node, facts) => {
+  const data = shapeAt(node, 0, facts)
+  const indices = shapeAt(node, 1, facts)
+  const depth = indices?.at(-1)
+  if (!data || !indices || typeof depth !== 'number') return undefined
+  return [...indices.slice(0, -1), ...data.slice((facts.int(node, 'batch_dims') ?? 0) + depth)]
+}
+
+export const oneHotShape: ShapeRule = (node, facts) => {
+  const shape = shapeAt(node, 0, facts)
+  return shape && madeShape(node, shape.length + 1)
+}
+
+export const constantShape: ShapeRule = (node) => {
+  const value = node.attributes.get('value')
+  if (value?.kind === 'tensor') return value.value.dims
+  for (const name of ['value_ints', 'value_floats', 'value_strings']) {
+    const list = node.attributes.get(name)
+    if (list && 'value' in list && Array.isArray(list.value)) return [list.value.length]
+  }
+  return node.attributes.has('value_float') || node.attributes.has('value_int') ? [] : undefined
+}
+
+export const shapeOfShape: ShapeRule = (node, facts) => {
+  const shape = shapeAt(node, 0, facts)
+  return [shape ? shape.slice(facts.int(node, 'start') ?? 0, facts.int(node, 'end') ?? shape.length).length : made(node, 0)]
+}
+
+export const rangeShape: ShapeRule = (node) => [made(node, 0)]

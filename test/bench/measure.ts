@@ -1,0 +1,50 @@
+import { spawnSync } from 'node:child_process'
+import { appendFileSync, existsSync, writeFileSync } from 'node:fs'
+import { cpus } from 'node:os'
+
+/** One measured process: wall seconds and peak resident set in MB. */
+export interface ProcessCost {
+  readonly seconds: number
+  readonly peakMb: number
+}
+
+/**
+ * Runs a command once as a fresh process through GNU time and returns what it cost.
+ * Throws when the command exits with anything but 0.
+ */
+export function runProcess(command: string, args: readonly string[]): ProcessCost {
+  const result = spawnSync('/usr/bin/time', ['-f', '%e %M', command, ...args], { encoding: 'utf8' })
+  if (result.error) throw result.error
+  const lines = result.stderr.trimEnd().split('\n')
+  if (result.status !== 0) throw new Error(`${command} ${args.join(' ')} exited with ${result.status}\n${result.stderr}`)
+  const [seconds, kilobytes] = (lines.at(-1) ?? '').split(' ').map(Number)
+  return { seconds: seconds as number, peakMb: (kilobytes as number) / 1024 }
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const half = sorted.length >> 1
+  return sorted.length % 2 ? (sorted[half] as number) : ((sorted[half - 1] as number) + (sorted[half] as number)) / 2
+}
+
+export interface ResultRow {
+  readonly bench: string
+  readonly case: string
+  readonly subject: string
+  readonly peer: string
+  readonly metric: string
+  readonly value: number
+  readonly runs: number
+}
+
+const file = 'test/bench/results.csv'
+
+/** Appends rows to `test/bench/results.csv` and prints them. */
+export function record(rows: readonly ResultRow[]): void {
+  if (!existsSync(file)) writeFileSync(file, 'date,node,cpu,bench,case,subject,peer,metric,value,runs\n')
+  const stamp = `${new Date().toISOString().slice(0, 10)},${process.version},${cpus()[0]?.model.replaceAll(',', ' ').trim()}`
+  for (const r of rows) {
+    appendFileSync(file, `${stamp},${r.bench},${r.case},${r.subject},${r.peer},${r.metric},${r.value.toFixed(3)},${r.runs}\n`)
+    console.log(`${r.case.padEnd(28)} ${r.subject.padEnd(28)} ${r.metric} ${r.value.toFixed(3)}${r.peer ? ` (against ${r.peer})` : ''}`)
+  }
+}
