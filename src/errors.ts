@@ -49,6 +49,28 @@ export class ConvertError extends Error {
   }
 }
 
+/** The file has more structure than the reader is allowed to take in. */
+export function budgetSpent(limit: number): ConvertError {
+  return new ConvertError(
+    'budget-spent',
+    'model',
+    `the model has more structure than ${limit} units, where a field is one and a node sixteen`,
+    {},
+    'A crafted file looks like this. If the model is one you trust, raise the `budget` option of openModel.',
+  )
+}
+
+/** The bytes are well-formed, but what they say is not a graph that any runtime could run. */
+export function brokenGraph(message: string, node: string, at: Place): ConvertError {
+  return new ConvertError(
+    'broken-graph',
+    'model',
+    message,
+    { ...at, ...(node === '' ? {} : { node }) },
+    'The file is damaged, or what wrote it is at fault: fetch or export it again.',
+  )
+}
+
 /** A broken invariant of our own: never the user's fault. */
 export function bug(message: string, at: Place = {}): ConvertError {
   return new ConvertError(
@@ -57,6 +79,17 @@ export function bug(message: string, at: Place = {}): ConvertError {
     message,
     at,
     'This is a fault of outeffhop-convert; please report it with the model or its text form.',
+  )
+}
+
+/** A tensor has more or fewer bytes of data than its dims and type say. */
+export function dataSize(name: string, bytes: number, expected: number, at: Place): ConvertError {
+  return new ConvertError(
+    'data-size',
+    'model',
+    `tensor "${name}" has ${bytes} bytes of data, but its dims and type need ${expected}`,
+    { value: name, ...at },
+    'The file is damaged, or what wrote it is at fault: fetch or export it again.',
   )
 }
 
@@ -71,6 +104,11 @@ export function elided(name: string): ConvertError {
   )
 }
 
+/** The user or the program asked to stop. */
+export function interrupted(): ConvertError {
+  return new ConvertError('interrupted', 'interrupted', 'interrupted; nothing was written')
+}
+
 /** The bytes are not a well-formed protobuf message of the expected kind. */
 export function malformed(message: string, at: Place): ConvertError {
   return new ConvertError(
@@ -79,6 +117,215 @@ export function malformed(message: string, at: Place): ConvertError {
     message,
     at,
     'The file is damaged or not an ONNX model: fetch or export it again.',
+  )
+}
+
+/** The file is there but has no bytes. */
+export function modelEmpty(path: string | undefined): ConvertError {
+  return new ConvertError(
+    'model-empty',
+    'model',
+    path === undefined ? 'the model has no bytes' : `"${path}" is empty`,
+    path === undefined ? {} : { path },
+    'The download or export was broken off: fetch or export the model again.',
+  )
+}
+
+/** The path is a folder. */
+export function modelIsFolder(path: string): ConvertError {
+  return new ConvertError('model-is-folder', 'model', `"${path}" is a folder`, { path }, 'Name the .onnx file in it.')
+}
+
+/** No file of that name. */
+export function modelMissing(path: string): ConvertError {
+  return new ConvertError('model-missing', 'model', `"${path}" does not exist`, { path }, 'Check the path.')
+}
+
+/** The bytes are something else than an ONNX model; `what` says what they look like. */
+export function modelNotOnnx(what: string, at: Place): ConvertError {
+  return new ConvertError(
+    'model-not-onnx',
+    'model',
+    at.path === undefined ? `this is not an ONNX model: ${what}` : `"${at.path}" is not an ONNX model: ${what}`,
+    at,
+    'Give a file that a framework exported as .onnx.',
+  )
+}
+
+/** The file cannot be opened or read. */
+export function modelUnreadable(path: string, cause: Error): ConvertError {
+  return new ConvertError(
+    'model-unreadable',
+    'model',
+    `"${path}" cannot be read: ${cause.message}`,
+    { path },
+    'Check that you may read the file.',
+    cause,
+  )
+}
+
+/** Nothing in the model can be converted, and it is not Softmax1 already. */
+export function nothingToConvert(sites: number): ConvertError {
+  return new ConvertError(
+    'nothing-to-convert',
+    'checkFailed',
+    sites === 0 ? 'the model has no attention' : 'nothing in the model was converted',
+    {},
+    'See why with: outeffhop-convert explain MODEL. --allow-none makes this a success and writes an unchanged copy.',
+  )
+}
+
+/** An output exists and may not be replaced. */
+export function outputExists(path: string): ConvertError {
+  return new ConvertError(
+    'output-exists',
+    'output',
+    `"${path}" exists already`,
+    { path },
+    'Choose another name with -o FILE, or replace it with --overwrite.',
+  )
+}
+
+/** The folder an output should go to does not exist. */
+export function outputFolderMissing(folder: string): ConvertError {
+  return new ConvertError(
+    'output-folder',
+    'output',
+    `the folder "${folder}" does not exist`,
+    { path: folder },
+    'Create it first, or choose another place with -o FILE.',
+  )
+}
+
+/** The output names a folder. */
+export function outputIsFolder(path: string): ConvertError {
+  return new ConvertError(
+    'output-is-folder',
+    'output',
+    `"${path}" is a folder`,
+    { path },
+    'Name the file to write: -o FOLDER/model.onnx.',
+  )
+}
+
+/** The output is the input, which is never written to. */
+export function outputIsInput(path: string): ConvertError {
+  return new ConvertError(
+    'output-is-input',
+    'output',
+    `the output "${path}" is the input, which is never changed`,
+    { path },
+    'Choose another name with -o FILE.',
+  )
+}
+
+/** The system refuses to write a file. */
+export function outputNotWritable(path: string, reason: string): ConvertError {
+  return new ConvertError(
+    'output-refused',
+    'output',
+    `"${path}" cannot be written (${reason})`,
+    { path },
+    'Check permissions and free space, or choose another place with -o FILE.',
+  )
+}
+
+/** A message that there can be only one of is there twice. */
+export function repeatedField(name: string, at: Place): ConvertError {
+  return new ConvertError(
+    'repeated-field',
+    'model',
+    `there is a second ${name} at byte ${at.offset}, where only one can be`,
+    at,
+    'The file is damaged, or two models were put one behind the other: fetch or export it again.',
+  )
+}
+
+/** The original model runs on an input on which the converted one does not. */
+export function runtimeBrokenModel(message: string, path: string): ConvertError {
+  return new ConvertError(
+    'runtime-broken',
+    'runtime',
+    message,
+    { path },
+    'This is a fault of outeffhop-convert or of the runtime; please report it. --only and --except narrow down the site.',
+  )
+}
+
+/** The runtime's process ended by itself. */
+export function runtimeCrashed(how: string, stderr: string): ConvertError {
+  const last = stderr.trim().split('\n').at(-1) ?? ''
+  return new ConvertError(
+    'runtime-crashed',
+    'runtime',
+    `ONNX Runtime ended unexpectedly (${how})${last === '' ? '' : `: ${last}`}`,
+    {},
+    'It may have run out of memory. --no-verify leaves the check out.',
+  )
+}
+
+/** ONNX Runtime loaded the model and fails on an input. */
+export function runtimeRefusedInput(message: string, path: string | undefined): ConvertError {
+  return new ConvertError('runtime-input', 'runtime', `ONNX Runtime could not run the model: ${message}`, at(path))
+}
+
+/** onnxruntime-node is not installed, or its native library cannot be loaded. */
+export function runtimeMissing(reason?: string): ConvertError {
+  return new ConvertError(
+    'runtime-missing',
+    'runtime',
+    reason === undefined ? 'onnxruntime-node is not installed' : `onnxruntime-node cannot be loaded: ${reason}`,
+    {},
+    'Install it without its CUDA libraries: npm install onnxruntime-node --onnxruntime-node-install=skip',
+  )
+}
+
+/** ONNX Runtime does not load the model. */
+export function runtimeRefusedModel(message: string, path: string | undefined): ConvertError {
+  return new ConvertError('runtime-model', 'runtime', `ONNX Runtime does not load the model: ${message}`, at(path))
+}
+
+/** A call of the runtime took too long. */
+export function runtimeTimedOut(milliseconds: number): ConvertError {
+  return new ConvertError(
+    'runtime-timeout',
+    'runtime',
+    `ONNX Runtime did not answer within ${milliseconds / 1000} seconds`,
+    {},
+    '--no-verify leaves the check out.',
+  )
+}
+
+/** A tensor whose element type onnxruntime-node cannot take or give. */
+export function runtimeUnsupportedType(name: string, type: string | undefined): ConvertError {
+  return new ConvertError(
+    'runtime-type',
+    'runtime',
+    `onnxruntime-node has no tensors of type ${type ?? 'unknown'}, which "${name}" has`,
+    { value: name },
+  )
+}
+
+/** Attention is left that is not Softmax1. */
+export function siteLeft(names: readonly string[]): ConvertError {
+  const [first = '', ...more] = names
+  return new ConvertError(
+    'site-left',
+    'checkFailed',
+    `"${first}" ${more.length > 0 ? `and ${more.length} more sites are` : 'is'} not converted, and --require-all was given`,
+    { node: first },
+    'See why with: outeffhop-convert explain MODEL. --convert NAME converts a site that needs review.',
+  )
+}
+
+/** The file behind an open model was replaced or written to. */
+export function sourceChanged(path: string): ConvertError {
+  return new ConvertError(
+    'source-changed',
+    'model',
+    `"${path}" changed while it was in use`,
+    { path },
+    'Wait until whatever writes the file is done, then run again.',
   )
 }
 
@@ -95,4 +342,24 @@ export function textSyntax(
     place,
     'The syntax is described in https://github.com/onnx/onnx/blob/main/docs/Syntax.md.',
   )
+}
+
+function at(path: string | undefined): Place {
+  return path === undefined ? {} : { path }
+}
+
+/** Messages inside messages beyond what any ONNX reader accepts. */
+export function tooDeep(at: Place): ConvertError {
+  return new ConvertError(
+    'too-deep',
+    'model',
+    `messages are nested more than 100 levels deep at byte ${at.offset}`,
+    at,
+    'No ONNX runtime loads such a model. Export it with fewer graphs inside each other.',
+  )
+}
+
+/** An option has a value it cannot have. */
+export function usage(message: string, hint?: string): ConvertError {
+  return new ConvertError('usage', 'usage', message, {}, hint)
 }

@@ -162,7 +162,7 @@ function stepBack(cursor: Cursor, wiring: Wiring, result: Result): Cursor[] {
 }
 
 function leaveBack(cursor: Cursor, stop: (why: Stop['why']) => Cursor[]): Cursor[] {
-  const { value, axis, frame } = cursor
+  const { value, frame } = cursor
   if (value.initializer) return stop('initializer')
   const owner = value.graph.owner
   if (frame && owner && 'body' in owner) {
@@ -195,8 +195,14 @@ function stepForward(cursor: Cursor, wiring: Wiring, result: Result): Cursor[] {
 }
 
 /** Products an input takes part in: the node's own, or that of a ReduceSum over this Mul. */
-function productsOver(node: Node, index: number, cursor: Cursor, facts: Facts): { product: LabelledProduct; operand: Operand }[] {
-  const sums = node.op === 'Mul' ? (node.output()?.uses ?? []).filter((u) => u.node.op === 'ReduceSum').map((u) => u.node) : []
+function productsOver(
+  node: Node,
+  index: number,
+  cursor: Cursor,
+  facts: Facts,
+): { product: LabelledProduct; operand: Operand }[] {
+  const sums =
+    node.op === 'Mul' ? (node.output()?.uses ?? []).filter((u) => u.node.op === 'ReduceSum').map((u) => u.node) : []
   return [...(node.op === 'ReduceSum' ? [] : [node]), ...sums].flatMap((n) => {
     const product = labelledProduct(n, facts)
     const operand = product?.operands.find((o) => o.node === node && o.port === index && o.value === cursor.value)
@@ -274,7 +280,12 @@ function meetScores(
   const isScore = mixesBatchOnly(cursor, product, own, other)
   if (isScore) result.reached.push({ product, own, other, axis: ownAxis, cursor })
   const constantMix = facts.isConstant(other.value) && cursor.mixings < mostMixings
-  return constantMix ? through(own, summed.filter((l) => own.labels.includes(l))) : []
+  return constantMix
+    ? through(
+        own,
+        summed.filter((l) => own.labels.includes(l)),
+      )
+    : []
 }
 
 /** Mixed axes must be batch axes: in both operands and in the product. */
@@ -327,7 +338,6 @@ function isConvolution(node: Node): boolean {
 function isReduction(node: Node): boolean {
   return node.opType === 'ReduceSum' || node.opType === 'ReduceMean'
 }
-
 
 function mayCarryScores(passage: string | undefined): boolean {
   return passage === 'layout' || passage === 'arithmetic'

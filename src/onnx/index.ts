@@ -1,2 +1,6 @@
-export { parseModel, printModel } from './text/index.ts'
-export { closeModel, modelToBytes, openModel } from './thin.ts'
+export type { OpenOptions } from './open.ts'
+export { closeModel, modelSize, openModel } from './open.ts'
+export type { SavedFile, SaveOptions } from './save.ts'
+export { modelToBytes, saveModel } from './save.ts'
+export type { ParseOptions, PrintOptions } from './text/index.ts'
+export { parseModel, printGraph, printModel, printNode } from './text/index.ts'

@@ -1,7 +1,6 @@
 import type { Node, Value } from '../ir/index.ts'
 import type { Facts } from './facts.ts'
-import { relatedThroughReshape } from './reshape.ts'
-import { mapThroughReshape } from './reshape.ts'
+import { mapThroughReshape, relatedThroughReshape } from './reshape.ts'
 
 /** An axis at a port of a node: input index when walking back, output index when walking forward; the axis is negative. */
 export interface AxisAt {
@@ -41,6 +40,12 @@ export const first: AxisRule = {
 export const loose: AxisRule = {
   back: (_node, _output, axis) => at(0, axis, false),
   forward: (_node, input, axis) => (input === 0 ? at(0, axis, false) : []),
+}
+
+/** Updates written into data: both are followed by place, never exact. */
+export const scattered: AxisRule = {
+  back: (_node, _output, axis) => [...at(0, axis, false), ...at(2, axis, false)],
+  forward: (_node, input, axis) => (input === 0 || input === 2 ? at(0, axis, false) : []),
 }
 
 /** Multidirectional broadcasting over the inputs at `ports` (all when not given). */

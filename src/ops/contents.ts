@@ -42,8 +42,7 @@ export const gatherContent: ContentRule = (node, facts) => {
   const indices = facts.numbers(node.input(1))
   if (!indices || (facts.int(node, 'axis') ?? 0) > 0) return undefined
   const content = facts.content(node.input(0))
-  if (content && isVector(node, facts))
-    return picked(indices.map((i) => content[i < 0 ? i + content.length : i]))
+  if (content && isVector(node, facts)) return picked(indices.map((i) => content[i < 0 ? i + content.length : i]))
   // The size of one axis of a value whose rank is unknown still has a name of its own.
   const shape = node.input(0)?.producer
   const source = shape?.op === 'Shape' && shape.attributes.size === 0 ? shape.input(0) : undefined

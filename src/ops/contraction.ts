@@ -186,7 +186,9 @@ function reducedProduct(node: Node, facts: Facts): LabelledProduct | undefined {
       all
         .slice(rank - own)
         // An axis of size 1 is repeated by the product: it is not the operand's own.
-        .map((axis) => (spans(value, axis, facts, mul.output()) && !isRepeated(value, axis, facts) ? name(axis) : `-${port}${axis}`)),
+        .map((axis) =>
+          spans(value, axis, facts, mul.output()) && !isRepeated(value, axis, facts) ? name(axis) : `-${port}${axis}`,
+        ),
     )
   })
   const kept = all.filter((axis) => !axes.includes(axis)).map(name)

@@ -51,7 +51,7 @@ export class Facts {
   /** The elements of a small constant (vector, scalar, or any tensor of few elements). */
   numbers(value: Value | undefined): number[] | undefined {
     const content = this.content(value)
-    return content?.every((x) => typeof x === 'number') ? content.slice() as number[] : undefined
+    return content?.every((x) => typeof x === 'number') ? (content.slice() as number[]) : undefined
   }
 
   /** The elements of a tensor that is small enough to be followed. */
@@ -123,12 +123,16 @@ export class Facts {
         continue
       }
       const sources = this.#constantSources(top)
-      const open = typeof sources === 'boolean' ? [] : sources.filter((v) => !this.#constant.has(v) && !stack.includes(v))
+      const open =
+        typeof sources === 'boolean' ? [] : sources.filter((v) => !this.#constant.has(v) && !stack.includes(v))
       if (open.length > 0) {
         stack.push(...open)
         continue
       }
-      this.#constant.set(top, typeof sources === 'boolean' ? sources : sources.every((v) => this.#constant.get(v) === true))
+      this.#constant.set(
+        top,
+        typeof sources === 'boolean' ? sources : sources.every((v) => this.#constant.get(v) === true),
+      )
       stack.pop()
     }
     return this.#constant.get(value) === true
@@ -198,7 +202,10 @@ export class Facts {
     const tensor = value.initializer
     if (tensor) return { shape: tensor.dims, content: smallContent(tensor) }
     const inferred = this.#infer(value)
-    return { shape: mergeShapes(value.type?.kind === 'tensor' ? value.type.shape : undefined, inferred.shape, value), content: inferred.content }
+    return {
+      shape: mergeShapes(value.type?.kind === 'tensor' ? value.type.shape : undefined, inferred.shape, value),
+      content: inferred.content,
+    }
   }
 
   #infer(value: Value): Fact {
@@ -280,7 +287,11 @@ function isStatic(shape: readonly Dim[] | undefined, value: Value): boolean {
   // Small integer vectors are followed even where their shape is declared: their content matters.
   const dtype = value.dtype
   const mayCarrySizes = dtype === undefined || !isFloat(dtype) || value.producer?.opType === 'Constant'
-  return shape !== undefined && shape.every((d) => typeof d === 'number') && !(mayCarrySizes && shape.length <= 1) && !isScalarLike(shape)
+  return (
+    shape?.every((d) => typeof d === 'number') === true &&
+    !(mayCarrySizes && shape.length <= 1) &&
+    !isScalarLike(shape)
+  )
 }
 
 function isScalarLike(shape: readonly Dim[]): boolean {

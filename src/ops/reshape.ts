@@ -56,7 +56,8 @@ export function relatedThroughReshape(
   const other = group.to.filter((i) => to[i] !== 1)
   const at = own.indexOf(index)
   // (B, H*D) to (B*H, D): the last axis of the one is part of the last axis of the other.
-  const related = own.length > 1 && other.length > 1 && at >= 0 ? [at === own.length - 1 ? other.at(-1)! : other[0]!] : other
+  const related =
+    own.length > 1 && other.length > 1 && at >= 0 ? [at === own.length - 1 ? other.at(-1)! : other[0]!] : other
   return related.map((i) => i - to.length)
 }
 
@@ -75,8 +76,7 @@ export function reshapeGroups(from: readonly Size[], to: readonly Size[]): Resha
     while (left !== right && (i > 0 || j > 0)) {
       if (i > 0 && (j === 0 || (divideSizes(right, left) !== undefined && divideSizes(left, right) === undefined)))
         left = timesSizes(left, from[--i] as Size)
-      else if (j > 0 && (i === 0 || divideSizes(left, right) !== undefined))
-        right = timesSizes(right, to[--j] as Size)
+      else if (j > 0 && (i === 0 || divideSizes(left, right) !== undefined)) right = timesSizes(right, to[--j] as Size)
       else return [...prefix(from, to, i, j, endI, endJ), ...groups]
     }
     groups.unshift({ from: range(i, endI), to: range(j, endJ) })

@@ -123,7 +123,11 @@ export const productShape: ShapeRule = (node, facts) => {
   if (!product) return undefined
   const shapes = product.operands.map((o) => facts.shape(o.value))
   // Labels of a matrix product of unknown rank are assumed, so its shape is not known either.
-  if (node.op !== 'Einsum' && node.op !== 'Gemm' && !product.operands.every((o, i) => shapes[i] || o.labels.length <= 2))
+  if (
+    node.op !== 'Einsum' &&
+    node.op !== 'Gemm' &&
+    !product.operands.every((o, i) => shapes[i] || o.labels.length <= 2)
+  )
     return undefined
   return product.output.map((label, axis) => {
     const sizes = product.operands.flatMap((o, i) => {
@@ -201,13 +205,22 @@ export function sliceBounds(node: Node, facts: Facts): SliceBound[] | undefined 
   const count = starts?.length ?? ends?.length ?? vectorLength(node, 1, facts)
   const axes =
     facts.ints(node, 'axes') ??
-    (node.input(3) ? facts.numbers(node.input(3)) : count === undefined ? undefined : Array.from({ length: count }, (_, i) => i))
+    (node.input(3)
+      ? facts.numbers(node.input(3))
+      : count === undefined
+        ? undefined
+        : Array.from({ length: count }, (_, i) => i))
   if (!axes) return undefined
   const steps = node.input(4) ? facts.numbers(node.input(4)) : axes.map(() => 1)
   return axes.map((axis, i) => ({ axis, start: starts?.[i], end: ends?.[i], step: steps?.[i] }))
 }
 
-function slicedSize(size: Size, start: Size | undefined, end: Size | undefined, step: number | undefined): Size | undefined {
+function slicedSize(
+  size: Size,
+  start: Size | undefined,
+  end: Size | undefined,
+  step: number | undefined,
+): Size | undefined {
   if (start === undefined || end === undefined || step !== 1) return undefined
   const from = bound(size, start)
   const to = bound(size, end)
@@ -261,8 +274,7 @@ export const convShape: ShapeRule = (node, facts) => {
   const rank = weight?.length ?? data?.length
   if (rank === undefined) return undefined
   const group = facts.int(node, 'group') ?? 1
-  const channels =
-    node.opType === 'ConvTranspose' ? weight && timesSizes(weight[1] as Size, group) : weight?.[0]
+  const channels = node.opType === 'ConvTranspose' ? weight && timesSizes(weight[1] as Size, group) : weight?.[0]
   const kept = keepsSpatialSize(node, facts)
   return Array.from({ length: rank }, (_, i) => {
     if (i === 0) return data?.[0] ?? made(node, 0)
@@ -358,7 +370,9 @@ export const constantShape: ShapeRule = (node) => {
 
 export const shapeOfShape: ShapeRule = (node, facts) => {
   const shape = shapeAt(node, 0, facts)
-  return [shape ? shape.slice(facts.int(node, 'start') ?? 0, facts.int(node, 'end') ?? shape.length).length : made(node, 0)]
+  return [
+    shape ? shape.slice(facts.int(node, 'start') ?? 0, facts.int(node, 'end') ?? shape.length).length : made(node, 0),
+  ]
 }
 
 export const rangeShape: ShapeRule = (node) => [made(node, 0)]

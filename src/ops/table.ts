@@ -20,7 +20,7 @@ const contraction: OpRecord = { shape: shapes.productShape }
 const packed: OpRecord = { shape: shapes.packedProductShape }
 const convolution: OpRecord = { shape: shapes.convShape }
 const pooling: OpRecord = { passage: 'feature', axes: axes.spatial, shape: shapes.poolShape }
-const scatter: OpRecord = { passage: 'arithmetic', axes: axes.loose, shape: shapes.likeFirst }
+const scatter: OpRecord = { passage: 'arithmetic', axes: axes.scattered, shape: shapes.likeFirst }
 const quantizedBinary: OpRecord = {
   passage: 'arithmetic',
   axes: axes.broadcast([0, 3]),

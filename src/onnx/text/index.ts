@@ -1,3 +1,4 @@
+export { encodeText } from '../../wire/text.ts'
 export type { ParseOptions } from './parse.ts'
 export { parseModel } from './parse.ts'
 export type { PrintOptions } from './print.ts'

@@ -1,0 +1,80 @@
+import type { Site } from '../src/attention/index.ts'
+import { findSites } from '../src/attention/index.ts'
+import type { Node } from '../src/ir/index.ts'
+import { dtypeOf, Facts } from '../src/ops/index.ts'
+import type { PassContext } from '../src/rewrite/index.ts'
+import {
+  annotate,
+  Columns,
+  definePass,
+  equivalent,
+  isSoftmax1,
+  lowerToPrimitives,
+  opsetOf,
+  planZeroKey,
+  sinkOf,
+  zeroKeyReasons,
+} from '../src/rewrite/index.ts'
+import { candidates, objection } from '../src/targets/index.ts'
+
+/**
+ * Spells every Softmax1 node in the first form of the target whose conditions hold: a zero key in place along the walked
+ * path, else primitives, which are always possible.
+ */
+export const lowerSoftmax1 = definePass({
+  name: 'lower-softmax1',
+  stage: 'lower',
+  summary: 'Spell Softmax1 with a zero key, or with primitives where that cannot be.',
+  effect: equivalent,
+  run(model, context) {
+    const columns = new Columns()
+    const sites = findSites(model).filter((site) => isSoftmax1(site.node))
+    for (const site of sites) lower(site, columns, context)
+    return sites.length
+  },
+})
+
+interface Choice {
+  readonly form: string
+  readonly reason: string
+  apply(): Node
+}
+
+function lower(site: Site, columns: Columns, context: PassContext): void {
+  const entry = context.report.add(site)
+  const sink = sinkOf(site.node)
+  const rejected: { form: string; reason: string }[] = []
+  const choice = choose(site, columns, context, rejected)
+  const node = choice.apply()
+  entry.form = choice.form
+  entry.formReason = choice.reason
+  entry.rejectedForms.push(...rejected)
+  annotate(node, { form: choice.form, sink: sink.values.join(',') })
+}
+
+function choose(site: Site, columns: Columns, context: PassContext, rejected: { form: string; reason: string }[]): Choice {
+  const sink = sinkOf(site.node)
+  const facts = {
+    dtype: site.input && dtypeOf(site.input),
+    opset: opsetOf(site.graph),
+    sink: sink.heads ? sink.values : (sink.values[0] as number),
+    mask: true,
+  }
+  for (const spec of candidates(context.target, context.form)) {
+    if (spec.form !== 'zero-key' && spec.form !== 'primitives') continue
+    const refused = objection(spec, context.target, facts)
+    if (refused !== undefined) rejected.push({ form: spec.form, reason: refused })
+    else if (spec.form === 'primitives') break
+    else {
+      // Facts are made anew for each site: the sites before changed the graph.
+      const plan = planZeroKey(site, new Facts(), columns)
+      if (typeof plan !== 'string') return { form: spec.form, reason: zeroKeyReasons[plan.column], apply: plan.apply }
+      rejected.push({ form: spec.form, reason: plan })
+    }
+  }
+  return {
+    form: 'primitives',
+    reason: rejected.at(-1)?.reason ?? 'it was asked for',
+    apply: () => lowerToPrimitives(site.node),
+  }
+}

@@ -1,0 +1,64 @@
+import type { Node, Value } from '../ir/index.ts'
+import type { Facts } from '../ops/index.ts'
+import type { Finding } from './classify.ts'
+import type { Normaliser } from './normaliser.ts'
+import { quote } from './verdict.ts'
+import type { Frame } from './walk.ts'
+
+/** What a user should know about a site beside its verdict. */
+export function notesOn(
+  n: Normaliser,
+  finding: Finding,
+  contexts: readonly (Frame | undefined)[],
+  facts: Facts,
+): string[] {
+  const notes: string[] = []
+  const inFunction = contexts.some((frame) => frame !== undefined)
+  if (inFunction)
+    notes.push(`It is in a function that is called ${contexts.length === 1 ? 'once' : `${contexts.length} times`}.`)
+  if (finding.verdict.kind !== 'attention') return notes
+  if (n.output.outputUses > 0)
+    notes.push(`Its probabilities are the graph output "${n.output.name}", which changes too.`)
+  if (!finding.scores[0]?.cursor.exact || !finding.values[0]?.cursor.exact)
+    notes.push(
+      'Its key axis was followed by place, not by size, between scores and values: only the softmax itself can be replaced.',
+    )
+  const quantized = n.output.uses.some(({ node }) => node.opType === 'QuantizeLinear')
+  if (quantized)
+    notes.push('Its probabilities are quantized with a scale calibrated for softmax; Softmax1 stays inside that range.')
+  const bias = rowShiftedBias(n, finding, facts)
+  if (bias) {
+    notes.push(
+      `The bias added by ${quote(bias)} counts positions from the start of the sequence (ALiBi): it shifts whole rows, which softmax ignores and Softmax1 does not.`,
+    )
+  }
+  return notes
+}
+
+/** An Add on the score path whose bias differs by head and key but not by query, made by scaling positions. */
+function rowShiftedBias(n: Normaliser, finding: Finding, facts: Facts): Node | undefined {
+  const cursor = finding.scores[0]?.cursor
+  for (let at = cursor; at?.from; at = at.from) {
+    const node = at.step?.node
+    if (node?.op !== 'Add' || !at.step) continue
+    const bias = node.input(1 - at.step.input)
+    if (bias && n.axis === -1 && isSlope(bias, facts)) return node
+  }
+  return undefined
+}
+
+function isSlope(bias: Value, facts: Facts): boolean {
+  const shape = facts.shape(bias)
+  if (!shape || shape.length < 3 || shape.at(-2) !== 1 || shape.at(-1) === 1 || shape.at(-3) === 1) return false
+  let at: Value | undefined = bias
+  for (let i = 0; at && i < 6; i++) {
+    const node: Node | undefined = at.producer
+    if (node?.op === 'Mul')
+      return node.inputs.some((v) => v && facts.isConstant(v) && (facts.numbers(v)?.length ?? 0) > 1)
+    at =
+      node && ['Reshape', 'Cast', 'Slice', 'Unsqueeze', 'Expand', 'Transpose'].includes(node.op)
+        ? node.input(0)
+        : undefined
+  }
+  return false
+}

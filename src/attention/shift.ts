@@ -1,0 +1,60 @@
+import type { Node, Value } from '../ir/index.ts'
+import type { Facts } from '../ops/index.ts'
+import { reducedAxes } from '../ops/index.ts'
+import { difference, peel, peelRow } from './peel.ts'
+
+/** `x - m` where m bounds each row of x: the shift that softmax ignores and Softmax1 does not. */
+export interface Shift {
+  /** x, before the shift. */
+  readonly input: Value
+  /** m, as it is subtracted. */
+  readonly maximum: Value
+  readonly nodes: readonly Node[]
+}
+
+/** Sees `x - ReduceMax(x)`, also with the maximum clamped (Max, Relu, Clip) or guarded against infinities (Where). */
+export function maximumShift(value: Value, axis: number | undefined, facts: Facts): Shift | undefined {
+  const parts = difference(value, facts)
+  if (!parts) return undefined
+  const nodes = maximumOf(parts.right, parts.left, axis, facts)
+  return nodes && { input: parts.left, maximum: parts.right, nodes: [...nodes, parts.node] }
+}
+
+function maximumOf(
+  value: Value | undefined,
+  x: Value,
+  axis: number | undefined,
+  facts: Facts,
+  depth = 6,
+): Node[] | undefined {
+  const node = peelRow(value)?.producer
+  if (!node || depth === 0) return undefined
+  const through = (ports: readonly number[]): Node[] | undefined => {
+    for (const port of ports) {
+      const inner = maximumOf(node.input(port), x, axis, facts, depth - 1)
+      if (inner) return [...inner, node]
+    }
+    return undefined
+  }
+  switch (node.op) {
+    case 'ReduceMax':
+      return peel(node.input(0)) === peel(x) && reduces(node, axis, facts) ? [node] : undefined
+    case 'TopK':
+      return peel(node.input(0)) === peel(x) && facts.scalar(node.input(1)) === 1 ? [node] : undefined
+    case 'Max':
+      return through(node.inputs.map((_, i) => i))
+    case 'Where':
+      return through([1, 2])
+    case 'Relu':
+    case 'Clip':
+      return through([0])
+    default:
+      return undefined
+  }
+}
+
+/** Whether the maximum is one number a row: it reduces the normalised axis, whatever else it reduces. */
+function reduces(node: Node, axis: number | undefined, facts: Facts): boolean {
+  const axes = reducedAxes(node, facts)
+  return axes !== undefined && (axis === undefined || axes.includes(axis))
+}

@@ -1,0 +1,53 @@
+/** The words of every verdict: one sentence a user understands, with names. */
+import type { Node } from '../ir/index.ts'
+import type { Reason, Verdict, VerdictKind } from './site.ts'
+
+const sentences: Record<Reason, (node: string, detail: string) => string> = {
+  'axis-unknown': (n) => `${n} normalises an axis that cannot be told: the rank of its input is unknown.`,
+  'callers-disagree': (n, d) => `${n} is in a function whose calls use it differently (${d}).`,
+  'channel-attention': (n, d) => `${n} weighs channels: its scores ${d}sum over positions, not over features.`,
+  excluded: (n) => `${n} was left alone because its name was not selected.`,
+  'flattened-axes': (n) => `${n} normalises several axes at once (Softmax before opset 13).`,
+  'fused-operator': (n, d) => `${n} ${d}`,
+  'kernel-approximation': (n) =>
+    `${n} is a factor of a product of softmaxes (a kernel approximation), not a lookup of values.`,
+  'k-is-weight': (n, d) => `${n} scores its input against a constant${d}, as a classifier or router does.`,
+  'learned-sink': (n, d) => `${n} has a learned sink in its denominator already${d}.`,
+  'log-softmax': (n) => `${n} is a LogSoftmax whose logarithms are used: a classifier's output, not attention weights.`,
+  'loop-carried': (n) => `${n} takes its scores from an earlier turn of a loop, where they cannot be followed.`,
+  'masked-exponentials': (n) => `${n} masks after the exponential, which no Softmax1 expresses directly.`,
+  'no-score': (n, d) => `${n} does not normalise scores of queries against keys: ${d}.`,
+  'no-value': (n, d) => `${n} is not used to average values: ${d}.`,
+  'q-is-weight': (n, d) =>
+    `${n} pools with a single learned query${d}; say so with the pooling policy if it should count.`,
+  'quantized-softmax': (n) => `${n} is a quantized softmax, which has to be dequantized first.`,
+  'static-memory': (n) =>
+    `${n} looks up constant keys and values; say so with the static-memories policy if it should count.`,
+  'unknown-denominator': (n) => `${n} adds something unknown to its denominator.`,
+  'unknown-sink': (n) => `${n} has a sink that is computed from data.`,
+  'unshifted-one': (n) =>
+    `${n} adds 1 to a sum that is shifted by the row maximum (GERM's variant): that is neither softmax nor Softmax1.`,
+  'v-constant': (n, d) => `${n} averages constants${d} (coordinates or a codebook), not values.`,
+}
+
+/** A verdict with a reason code. `detail` completes the sentence of the reason. */
+export function because(kind: VerdictKind, reason: Reason, node: Node, detail = ''): Verdict {
+  return { kind, reason, message: sentences[reason](quote(node), detail) }
+}
+
+export function isAttention(node: Node, score: Node, value: Node): Verdict {
+  const message = `${quote(node)} turns the scores of ${quote(score)} into weights for the values of ${quote(value)}.`
+  return { kind: 'attention', reason: null, message }
+}
+
+export function isForced(node: Node): Verdict {
+  return { kind: 'attention', reason: null, message: `${quote(node)} counts as attention because it was named.` }
+}
+
+export function isAlready(node: Node, how: string): Verdict {
+  return { kind: 'already-softmax1', reason: null, message: `${quote(node)} is Softmax1 already: ${how}.` }
+}
+
+export function quote(node: Node): string {
+  return `"${node.label}"`
+}

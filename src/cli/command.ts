@@ -1,0 +1,33 @@
+import type { InferredOptionTypes, Options } from 'yargs'
+import type { World } from './world.ts'
+
+export interface Environment {
+  readonly world: World
+  /** Aborted by Ctrl-C. */
+  readonly signal: AbortSignal
+  readonly version: string
+}
+
+export type FlagTable = Readonly<Record<string, Options>>
+
+/** What a command is given: its flags, the flags of every command, and its positional argument. */
+export type Arguments<F extends FlagTable> = InferredOptionTypes<F> & {
+  readonly model: string
+  readonly json: boolean
+  readonly quiet: boolean
+  readonly color: boolean | undefined
+}
+
+export interface Command<F extends FlagTable = FlagTable> {
+  /** As yargs wants it: `explain <model>`; `$0` is the default command. */
+  readonly usage: readonly string[]
+  readonly describe: string
+  readonly flags: F
+  /** Gives the exit code. */
+  run(flags: Arguments<F>, environment: Environment): Promise<number>
+}
+
+/** Declares a command; exists for the types. */
+export function defineCommand<const F extends FlagTable>(command: Command<F>): Command {
+  return command as unknown as Command
+}

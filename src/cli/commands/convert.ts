@@ -1,0 +1,70 @@
+import type { Options } from 'yargs'
+import { exitCodes } from '../../errors.ts'
+import type { ConvertOptions } from '../../options.ts'
+import { stages } from '../../rewrite/pass.ts'
+import type { Arguments } from '../command.ts'
+import { defineCommand } from '../command.ts'
+import { hashFlag, siteFlags, siteOptions, targetFlags } from '../flags.ts'
+import { progressOn } from '../progress.ts'
+import { print } from '../results.ts'
+
+const flags = {
+  output: { type: 'string', alias: 'o', requiresArg: true, describe: 'File to write; default NAME.outeffhop.onnx' },
+  ...targetFlags,
+  sink: { type: 'number', default: 0, requiresArg: true, describe: 'Logit added to every denominator; 0 is Softmax1' },
+  ...siteFlags,
+  'external-data': {
+    type: 'string',
+    default: 'auto',
+    choices: ['auto', 'always', 'never', 'link'],
+    requiresArg: true,
+    describe: 'Weights in a file beside the model; link: leave them in the input file',
+  },
+  overwrite: { type: 'boolean', default: false, describe: 'Replace an existing output' },
+  ...hashFlag,
+  'dry-run': { type: 'boolean', default: false, describe: 'Find and rewrite, write nothing' },
+  'require-all': { type: 'boolean', default: false, describe: 'Exit 1 if any attention, or a site to review, is left' },
+  'allow-none': { type: 'boolean', default: false, describe: 'Exit 0 if there is nothing to convert' },
+  verify: { type: 'boolean', default: true, describe: 'Load the result in ONNX Runtime and run it once' },
+  'stop-after': { type: 'string', choices: stages, requiresArg: true, describe: 'Run the stages up to this one, write text' },
+  dump: { type: 'string', requiresArg: true, describe: 'Write the model as text to DIR after every pass' },
+} as const satisfies Record<string, Options>
+
+export const convertCommand = defineCommand({
+  usage: ['$0 <model>', 'convert <model>'],
+  describe: 'Convert a model (the default command)',
+  flags,
+  async run(args, { world, signal }) {
+    const { convert, ConversionRefused } = await import('../../convert.ts')
+    const progress = progressOn(world.stderr, world.now)
+    const onProgress: ConvertOptions['onProgress'] = (phase, done, total) => {
+      if (!args.quiet) progress.update(phrases[phase], done, total)
+    }
+    try {
+      const { document } = await convert(args.model, { ...optionsOf(args), signal, onProgress })
+      progress.end()
+      await print(document, args, world)
+      return exitCodes.done
+    } catch (error) {
+      progress.end()
+      if (error instanceof ConversionRefused && !args.json) await print(error.document, args, world)
+      throw error
+    }
+  },
+})
+
+const phrases = { read: 'reading', convert: 'converting', write: 'writing', verify: 'trying the result' } as const
+
+function optionsOf(args: Arguments<typeof flags>): ConvertOptions {
+  const { output, target, provider, sink, form, overwrite, hash, verify, dump } = args
+  return {
+    ...siteOptions(args),
+    ...{ output, target, provider, sink, form, overwrite, hash, verify, dump },
+    targetVersion: args['target-version'],
+    externalData: args['external-data'],
+    dryRun: args['dry-run'],
+    requireAll: args['require-all'],
+    allowNone: args['allow-none'],
+    stopAfter: args['stop-after'],
+  }
+}

@@ -1,0 +1,86 @@
+import type { Argv } from 'yargs'
+import yargs from 'yargs'
+import { exitCodes } from '../errors.ts'
+import type { Arguments, Command, Environment, FlagTable } from './command.ts'
+import { convertCommand } from './commands/convert.ts'
+import { explainCommand } from './commands/explain.ts'
+import { inspectCommand } from './commands/inspect.ts'
+import { passesCommand } from './commands/passes.ts'
+import { targetsCommand } from './commands/targets.ts'
+import { commonFlags } from './flags.ts'
+import { explainUsage } from './usage.ts'
+
+const commands: readonly Command[] = [convertCommand, explainCommand, inspectCommand, passesCommand, targetsCommand]
+
+const exits =
+  'Exit codes: 0 done; 1 a check failed (nothing to convert, --require-all); 2 usage; 3 the model cannot be read or converted; ' +
+  '5 the runtime failed; 6 the output cannot be written; 70 a fault of ours; 130 interrupted.'
+
+/** Parses the arguments and runs the command they name. Throws a `usage` error for arguments that mean nothing. */
+export async function run(argv: readonly string[], environment: Environment): Promise<number> {
+  const { world } = environment
+  let code: number = exitCodes.done
+  const program = declare(environment, (given) => {
+    code = given
+  })
+  if (argv.length === 0) {
+    world.stderr.write(`${await program.getHelp()}\n`)
+    return exitCodes.usage
+  }
+  let output = ''
+  await program.parseAsync(joinNegative(argv), {}, (_error: unknown, _args: unknown, text: string) => {
+    output = text
+  })
+  if (output !== '') world.stdout.write(`${output}\n`)
+  return code
+}
+
+function declare(environment: Environment, done: (code: number) => void): Argv {
+  const program = yargs()
+    .scriptName('outeffhop-convert')
+    .usage('$0 MODEL [-o FILE]\n\nRewrites every attention softmax of an ONNX model to Softmax1.')
+    .locale('en')
+    .version(environment.version)
+    .alias({ version: 'V', help: 'h' })
+    .options(commonFlags)
+    .parserConfiguration({ 'greedy-arrays': false })
+    .strict()
+    .exitProcess(false)
+    .showHelpOnFail(false)
+    .epilogue(exits)
+    .example('$0 model.onnx', 'write model.outeffhop.onnx')
+    .example('$0 explain model.onnx', 'say for every softmax what it is')
+    .example('$0 model.onnx --dry-run --json', 'what would be done, for a program')
+    .completion('completion', 'Print a completion script for your shell')
+    .wrap(Math.min(100, environment.world.stdout.columns ?? 100))
+    .fail((message: string | null, error: Error | undefined) => {
+      throw error ?? explainUsage(message ?? '', flagNames())
+    })
+  for (const command of commands) {
+    program.command(
+      [...command.usage],
+      command.describe,
+      (builder) => withPositionals(builder, command),
+      async (args) => done(await command.run(args as unknown as Arguments<FlagTable>, environment)),
+    )
+  }
+  return program
+}
+
+function withPositionals(builder: Argv, { usage, flags }: Command): Argv {
+  const configured = builder.options(flags)
+  if (!usage.some((words) => words.includes('<model>'))) return configured
+  return configured.positional('model', { type: 'string', describe: 'The ONNX file' })
+}
+
+function flagNames(): string[] {
+  return [commonFlags, ...commands.map((command) => command.flags)].flatMap((flags) => Object.keys(flags))
+}
+
+/** `--sink -inf` as one word: a value that begins with a dash and a letter would be read as flags. */
+function joinNegative(argv: readonly string[]): string[] {
+  const at = argv.indexOf('--sink')
+  const value = argv[at + 1]
+  if (at < 0 || !/^-inf/i.test(value ?? '')) return [...argv]
+  return [...argv.slice(0, at), `--sink=-Infinity`, ...argv.slice(at + 2)]
+}

@@ -1,0 +1,59 @@
+/** What a command line program touches of its surroundings, so that tests can stand in for it. */
+export interface World {
+  /** Results. */
+  readonly stdout: Output
+  /** Progress, warnings and errors. */
+  readonly stderr: Output
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Milliseconds of a clock that only goes forward. */
+  now(): number
+  /** Calls `listener` at the first Ctrl-C (or termination signal), and returns how to stop listening. */
+  onInterrupt(listener: () => void): () => void
+}
+
+export interface Output {
+  write(text: string): void
+  readonly isTTY: boolean
+  readonly columns: number | undefined
+}
+
+/** The real thing. A reader that goes away (`… | head`) is no error. */
+export function processWorld(): World {
+  return {
+    stdout: output(process.stdout),
+    stderr: output(process.stderr),
+    env: process.env,
+    now: () => performance.now(),
+    onInterrupt,
+  }
+}
+
+function output(stream: NodeJS.WriteStream): Output {
+  let open = true
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+    open = false
+  })
+  return {
+    write(text) {
+      if (open) stream.write(text)
+    },
+    isTTY: stream.isTTY === true,
+    columns: stream.columns,
+  }
+}
+
+/** The second signal ends the program at once: the first may find it in a long synchronous step. */
+function onInterrupt(listener: () => void): () => void {
+  const signals = ['SIGINT', 'SIGTERM'] as const
+  let asked = false
+  const handle = () => {
+    if (asked) process.exit(130)
+    asked = true
+    listener()
+  }
+  for (const signal of signals) process.on(signal, handle)
+  return () => {
+    for (const signal of signals) process.off(signal, handle)
+  }
+}

@@ -1,0 +1,116 @@
+/** The whole conversion on one screen: open, run the passes, check, write, try the result, report. */
+import { passes } from '../passes/index.ts'
+import { checkOutput, defaultOutput, dumpInto, writeText } from './emit/index.ts'
+import { ConvertError, nothingToConvert, siteLeft } from './errors.ts'
+import { Model } from './ir/index.ts'
+import { closeModel, modelToBytes, openModel, saveModel } from './onnx/index.ts'
+import type { ConvertOptions } from './options.ts'
+import { policiesOf, sinkOf, targetOf, unmatched } from './options.ts'
+import type { FileEntry, ReportDocument } from './report/index.ts'
+import { describeModel, describeRun, unconverted } from './report/index.ts'
+import { runPipeline } from './rewrite/index.ts'
+import { tryWritten } from './verification.ts'
+
+/** A model by its path, as the bytes of an ONNX file, or opened. */
+export type ModelInput = string | Uint8Array | Model
+
+export interface ConvertResult {
+  /** What was found and done: the document that `--json` prints. */
+  readonly document: ReportDocument
+  /** The converted model, when it was given as bytes and no output file was asked for. */
+  readonly bytes: Uint8Array | undefined
+}
+
+/** A conversion that a check refused, with the report that says why. Nothing was written. */
+export class ConversionRefused extends ConvertError {
+  readonly document: ReportDocument
+
+  constructor(reason: ConvertError, document: ReportDocument) {
+    super(reason.code, reason.kind, reason.message, reason.at, reason.hint)
+    this.document = document
+  }
+}
+
+/**
+ * Rewrites every attention softmax of a model to Softmax1, `exp(x_i) / (exp(sink) + Σ exp(x_j))`, and writes the result.
+ *
+ * A path is converted to a file beside it, bytes to bytes, an opened model in place (save it with `saveModel`). Where
+ * onnxruntime-node is installed, a written file is loaded and run once before this returns.
+ *
+ * Throws a {@link ConvertError}; its subclass {@link ConversionRefused} when nothing could be converted (`allowNone` accepts
+ * that) or when `requireAll` was given and attention is left.
+ */
+export async function convert(input: ModelInput, options: ConvertOptions = {}): Promise<ConvertResult> {
+  const target = targetOf(options)
+  const policies = policiesOf(options)
+  const output = outputOf(input, options)
+  const model = input instanceof Model ? input : openModel(input)
+  try {
+    const described = await describeModel(model, options)
+    const dump = options.dump === undefined ? undefined : dumpInto(options.dump)
+    dump?.('input', model)
+    options.onProgress?.('convert', 0, 1)
+    const { form, stopAfter } = options
+    const settings = { target, policies, sink: sinkOf(options.sink), form, stopAfter, ...(dump && { dump }) }
+    const run = runPipeline(model, passes, settings)
+    for (const pattern of unmatched(options, [...run.report.sites.values()])) {
+      run.report.warn('pattern-unused', `"${pattern}" is the name of no softmax in the model`)
+    }
+    const document = describeRun('convert', { model: described, target, sink: options.sink ?? 0, ...run })
+    refuse(document, options)
+    if (options.dryRun || output === undefined || isDone(document, model, options)) {
+      const bytes = input instanceof Uint8Array && !options.dryRun ? modelToBytes(model) : undefined
+      return { document, bytes }
+    }
+    return { document: await write(input, model, output, document, options), bytes: undefined }
+  } finally {
+    if (model !== input) closeModel(model)
+  }
+}
+
+/** The file to write: what was asked for, or `NAME.outeffhop.onnx` beside a model given by path. */
+function outputOf(input: ModelInput, { output, overwrite = false, dryRun, stopAfter }: ConvertOptions): string | undefined {
+  const from = typeof input === 'string' ? input : undefined
+  const extension = endsEarly(stopAfter) ? '.txt' : '.onnx'
+  const path = output ?? (from === undefined ? undefined : defaultOutput(from, extension))
+  if (path !== undefined && !dryRun) checkOutput(path, from, overwrite)
+  return path
+}
+
+function endsEarly(stopAfter: ConvertOptions['stopAfter']): boolean {
+  return stopAfter !== undefined && stopAfter !== 'lower'
+}
+
+function refuse(document: ReportDocument, { allowNone, requireAll, stopAfter }: ConvertOptions): void {
+  if (endsEarly(stopAfter)) return
+  const { converted, already, sites } = document.counts
+  const left = unconverted(document.sites)
+  if (requireAll && left.length > 0) throw new ConversionRefused(siteLeft(left.map((site) => site.node)), document)
+  const isSoftmax1 = already > 0 && left.length === 0
+  if (converted === 0 && !isSoftmax1 && !allowNone) throw new ConversionRefused(nothingToConvert(sites), document)
+}
+
+/** A model that is Softmax1 already and stayed as it was is written only where a file was asked for by name. */
+function isDone(document: ReportDocument, model: Model, { output }: ConvertOptions): boolean {
+  return document.counts.converted === 0 && document.counts.already > 0 && !model.edited && output === undefined
+}
+
+async function write(
+  input: ModelInput,
+  model: Model,
+  output: string,
+  document: ReportDocument,
+  options: ConvertOptions,
+): Promise<ReportDocument> {
+  if (endsEarly(options.stopAfter)) return { ...document, files: [writeText(output, model)] }
+  const { externalData, overwrite, hash, signal, onProgress } = options
+  const saved: readonly FileEntry[] = await saveModel(model, output, {
+    ...(externalData && { externalData }),
+    ...(overwrite && { overwrite }),
+    ...(hash && { hash }),
+    ...(signal && { signal }),
+    ...(onProgress && { onProgress: (done: number, total: number) => onProgress('write', done, total) }),
+  })
+  const written = { ...document, files: saved }
+  return options.verify === false || typeof input !== 'string' ? written : await tryWritten(written, model, input, options)
+}

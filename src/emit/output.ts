@@ -1,0 +1,32 @@
+import { accessSync, constants, existsSync, statSync } from 'node:fs'
+import { basename, dirname, extname, join } from 'node:path'
+import { outputExists, outputFolderMissing, outputIsFolder, outputIsInput, outputNotWritable } from '../errors.ts'
+
+/** Where the conversion of `input` goes when nothing else is said: `NAME.outeffhop.onnx` beside `NAME.onnx`. */
+export function defaultOutput(input: string, extension = '.onnx'): string {
+  return join(dirname(input), `${basename(input, extname(input))}.outeffhop${extension}`)
+}
+
+/**
+ * Refuses an output that could not be written, before any work is done: the input itself, an existing file without
+ * `overwrite`, a folder, a folder that is missing or read-only.
+ */
+export function checkOutput(output: string, input: string | undefined, overwrite: boolean): void {
+  const existing = statSync(output, { throwIfNoEntry: false })
+  if (existing?.isDirectory()) throw outputIsFolder(output)
+  if (existing && input !== undefined && isSameFile(input, output)) throw outputIsInput(output)
+  if (existing && !overwrite) throw outputExists(output)
+  const folder = dirname(output)
+  if (!existsSync(folder)) throw outputFolderMissing(folder)
+  try {
+    accessSync(folder, constants.W_OK)
+  } catch (error) {
+    throw outputNotWritable(output, (error as NodeJS.ErrnoException).code ?? String(error))
+  }
+}
+
+/** Also true for links to one file. */
+function isSameFile(a: string, b: string): boolean {
+  const [first, second] = [statSync(a, { throwIfNoEntry: false, bigint: true }), statSync(b, { bigint: true })]
+  return first !== undefined && first.dev === second.dev && first.ino === second.ino
+}

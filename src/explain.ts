@@ -1,0 +1,38 @@
+import { findSites } from './attention/index.ts'
+import type { ModelInput } from './convert.ts'
+import { Model } from './ir/index.ts'
+import { closeModel, openModel } from './onnx/index.ts'
+import type { SiteOptions, TargetOptions } from './options.ts'
+import { policiesOf, targetOf, unmatched } from './options.ts'
+import type { ReportDocument } from './report/index.ts'
+import { describeModel, describeRun } from './report/index.ts'
+import { Report } from './rewrite/index.ts'
+
+export interface ExplainOptions extends SiteOptions, TargetOptions {
+  /** Put the sha256 of the model file in the report. */
+  readonly hash?: boolean | undefined
+}
+
+/**
+ * Says for every softmax of a model, in every graph of it, what it is and why. Nothing is rewritten and nothing written;
+ * no weight is read.
+ */
+export async function explain(input: ModelInput, options: ExplainOptions = {}): Promise<ReportDocument> {
+  const target = targetOf(options)
+  const policies = policiesOf(options)
+  const model = input instanceof Model ? input : openModel(input)
+  try {
+    const report = new Report()
+    const sites = findSites(model, policies)
+    for (const site of sites) report.add(site)
+    for (const pattern of unmatched(options, [...report.sites.values()])) report.warn('pattern-unused', patternUnused(pattern))
+    return describeRun('explain', { model: await describeModel(model, options), target, sink: 0, report, runs: [] })
+  } finally {
+    if (model !== input) closeModel(model)
+  }
+}
+
+/** What is said of a name or pattern that no softmax has. */
+export function patternUnused(pattern: string): string {
+  return `"${pattern}" is the name of no softmax in the model`
+}

@@ -1,0 +1,119 @@
+import { brokenGraph } from '../../errors.ts'
+import type { Attributes, Node, Value } from '../../ir/index.ts'
+import { Graph } from '../../ir/index.ts'
+import type { Field, Scan } from '../../wire/index.ts'
+import { place } from '../../wire/index.ts'
+import type { Document } from '../document.ts'
+import { schema } from '../schema.ts'
+import { readAttributes } from './attributes.ts'
+import { isBytes, textAt } from './scalars.ts'
+import { readEntry } from './tensor.ts'
+
+const N = schema.Node
+
+/** A graph in an attribute of a node, found and not yet read. */
+export interface Nested {
+  readonly graph: Graph
+  readonly start: number
+  readonly end: number
+}
+
+/** Reads the nodes of one graph. Attributes are looked at only to find the graphs in them. */
+export class NodeReader {
+  readonly #document: Document
+  readonly #graph: Graph
+
+  constructor(document: Document, graph: Graph) {
+    this.#document = document
+    this.#graph = graph
+  }
+
+  read(field: Field): { node: Node; nested: readonly Nested[] } {
+    this.#document.budget.take(16)
+    const inputs: (Value | undefined)[] = []
+    const outputs: (Value | undefined)[] = []
+    const nested: Nested[] = []
+    let name = ''
+    let opType = ''
+    let domain = ''
+    let overload = ''
+    let docString = ''
+    let hasAttributes = false
+    let metadata: Map<string, string> | undefined
+    const scan = field.fields.scan(field.index)
+    while (scan.next()) {
+      if (isBytes(scan, N.input)) inputs.push(this.#used(textAt(scan)))
+      else if (isBytes(scan, N.output)) outputs.push(this.#defined(textAt(scan)))
+      else if (isBytes(scan, N.name)) name = textAt(scan)
+      else if (isBytes(scan, N.opType)) opType = this.#document.intern(textAt(scan))
+      else if (isBytes(scan, N.domain)) domain = this.#document.intern(textAt(scan))
+      else if (isBytes(scan, N.overload)) overload = this.#document.intern(textAt(scan))
+      else if (isBytes(scan, N.docString)) docString = textAt(scan)
+      else if (isBytes(scan, N.metadata)) readEntry(scan, (metadata ??= new Map()))
+      else if (isBytes(scan, N.attribute)) {
+        hasAttributes = true
+        findGraphs(scan, nested)
+      }
+    }
+    if (opType === '') {
+      throw brokenGraph(`a node has no operator at byte ${field.start}`, name, place(field.source, field.start))
+    }
+    this.#refuseSecondProducers(outputs, name, field)
+    const subgraphs = nested.map(({ graph }) => graph)
+    const read = (): Attributes => readAttributes(this.#document, field, subgraphs)
+    const attributes = hasAttributes ? { attributes: read } : {}
+    const node = this.#graph.load(
+      {
+        name,
+        opType,
+        domain,
+        overload,
+        docString,
+        origin: field,
+        ...attributes,
+        ...(nested.length > 0 ? { subgraphs } : {}),
+        ...(metadata ? { metadata } : {}),
+      },
+      inputs,
+      outputs,
+    )
+    return { node, nested }
+  }
+
+  #used(name: string): Value | undefined {
+    return name === '' ? undefined : (this.#graph.resolve(name) ?? this.#value(name))
+  }
+
+  #defined(name: string): Value | undefined {
+    return name === '' ? undefined : this.#value(name)
+  }
+
+  #value(name: string): Value {
+    const known = this.#graph.values.get(name)
+    if (known) return known
+    this.#document.budget.take(8)
+    return this.#graph.value(name)
+  }
+
+  #refuseSecondProducers(outputs: readonly (Value | undefined)[], name: string, field: Field): void {
+    for (const [i, value] of outputs.entries()) {
+      if (!value) continue
+      if (value.producer || value.isInput || value.initializer || outputs.indexOf(value) !== i) {
+        throw brokenGraph(
+          `node "${name}" at byte ${field.start} defines "${value.name}", which is defined already`,
+          name,
+          place(field.source, field.start),
+        )
+      }
+    }
+  }
+}
+
+function findGraphs(attribute: Scan, nested: Nested[]): void {
+  const scan = attribute.inner()
+  while (scan.next()) {
+    if (isBytes(scan, schema.Attribute.g) || isBytes(scan, schema.Attribute.graphs)) {
+      nested.push({ graph: new Graph(), start: scan.body, end: scan.end })
+    }
+  }
+}

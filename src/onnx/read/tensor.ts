@@ -1,0 +1,93 @@
+import { dtypes, Tensor } from '../../ir/index.ts'
+import type { Field, Scan } from '../../wire/index.ts'
+import { copyOf, wireType } from '../../wire/index.ts'
+import { ExternalPayload } from '../data/external.ts'
+import { RangePayload } from '../data/range.ts'
+import { TypedPayload, typedField } from '../data/typed.ts'
+import type { Document } from '../document.ts'
+import { schema } from '../schema.ts'
+import { integersAt } from './numbers.ts'
+import { int32At, isBytes, isInt, textAt } from './scalars.ts'
+
+const T = schema.Tensor
+
+/** What a scan over the fields of a tensor finds; data stays where it is. */
+interface Found {
+  name: string
+  dtype: number
+  dims: number[]
+  raw: { start: number; end: number } | undefined
+  /** The packed run of float_data or double_data, which is the raw layout when it is the only one. */
+  floats: { start: number; end: number } | undefined
+  floatFields: number
+  external: Map<string, string> | undefined
+  isExternal: boolean
+}
+
+/** Reads the head of a tensor message. Its data is read when somebody asks for it. */
+export function readTensor(document: Document, field: Field): Tensor {
+  document.budget.take(8)
+  const scan = field.fields.scan(field.index)
+  const found: Found = {
+    name: '',
+    dtype: 0,
+    dims: [],
+    raw: undefined,
+    floats: undefined,
+    floatFields: 0,
+    external: undefined,
+    isExternal: false,
+  }
+  while (scan.next()) readTensorField(scan, found)
+  return tensorOf(document, field, found)
+}
+
+function readTensorField(scan: Scan, found: Found): void {
+  if (scan.number === T.dims) {
+    integersAt(scan, (low, high) => {
+      if (high >= 2 ** 21) throw scan.fault(`a dimension of a tensor is negative or too large at byte ${scan.start}`)
+      found.dims.push(high * 2 ** 32 + low)
+    })
+  } else if (isInt(scan, T.dataType)) found.dtype = int32At(scan)
+  else if (isBytes(scan, T.name)) found.name = textAt(scan)
+  else if (isBytes(scan, T.rawData)) found.raw = { start: scan.body, end: scan.end }
+  else if (scan.number === T.floatData || scan.number === T.doubleData) {
+    found.floatFields++
+    found.floats = scan.wire === wireType.bytes ? { start: scan.body, end: scan.end } : undefined
+  }
+  else if (isInt(scan, T.dataLocation)) found.isExternal = int32At(scan) === 1
+  else if (isBytes(scan, T.externalData)) readEntry(scan, (found.external ??= new Map()))
+}
+
+function tensorOf(document: Document, field: Field, found: Found): Tensor {
+  const { name, dtype, dims } = found
+  const head = { name, dtype, dims, origin: field }
+  if (found.isExternal) {
+    return new Tensor({ ...head, payload: new ExternalPayload(document, field, found.external ?? new Map(), head) })
+  }
+  if (dtype === dtypes.string) return new Tensor({ ...head, strings: () => readStrings(field) })
+  const { source } = field
+  const isFloats = typedField(dtype) === T.floatData || typedField(dtype) === T.doubleData
+  const run = found.raw ?? (isFloats && found.floatFields === 1 ? found.floats : undefined)
+  if (run) return new Tensor({ ...head, payload: new RangePayload(source, run.start, run.end, head) })
+  return new Tensor({ ...head, payload: new TypedPayload(field, head) })
+}
+
+function readStrings(field: Field): Uint8Array[] {
+  const scan = field.fields.scan(field.index)
+  const strings: Uint8Array[] = []
+  while (scan.next()) if (isBytes(scan, T.stringData)) strings.push(copyOf(scan.source, scan.body, scan.end))
+  return strings
+}
+
+/** Reads a key and its value into a map; the last one of a key counts. */
+export function readEntry(outer: Scan, entries: Map<string, string>): void {
+  const scan = outer.inner()
+  let key = ''
+  let value = ''
+  while (scan.next()) {
+    if (isBytes(scan, schema.Entry.key)) key = textAt(scan)
+    else if (isBytes(scan, schema.Entry.value)) value = textAt(scan)
+  }
+  entries.set(key, value)
+}

@@ -1,0 +1,56 @@
+import type { Model } from '../../ir/index.ts'
+import type { Piece } from '../../wire/index.ts'
+import { delimited, intField, Patch, rangePiece, wireType } from '../../wire/index.ts'
+import { documentOf } from '../document.ts'
+import { FunctionOrigin } from '../read/function.ts'
+import { textOf } from '../read/scalars.ts'
+import { schema } from '../schema.ts'
+import { patchEntries } from './entries.ts'
+import { functionPieces } from './function.ts'
+import { graphPieces } from './graph.ts'
+import { patchText } from './node.ts'
+import { patchOpsets } from './opsets.ts'
+import type { Storage } from './storage.ts'
+
+const M = schema.Model
+
+/** The whole file, planned: one range when nothing changed. */
+export function modelPieces(model: Model, storage: Storage): Piece[] {
+  const document = documentOf(model)
+  const fields = document?.fields
+  const patch = new Patch(fields)
+  const text = (index: number) => (fields ? textOf(fields.field(index)) : '')
+  if (model.irVersion !== (document?.header.irVersion ?? 0)) {
+    patch.single(M.irVersion, intField(M.irVersion, model.irVersion), wireType.varint)
+  }
+  patchText(patch, M.producerName, model.producerName, text)
+  patchText(patch, M.producerVersion, model.producerVersion, text)
+  patchText(patch, M.docString, model.docString, text)
+  if (!document || model.headerEdited) {
+    patchOpsets(patch, fields, M.opsetImport, model.opsetImports)
+    patchEntries(patch, fields, M.metadata, model.metadata)
+  }
+  if (!document || model.graph.edited) patch.single(M.graph, delimited(M.graph, graphPieces(model.graph, storage)))
+  patchFunctions(patch, model, storage)
+  return patch.pieces()
+}
+
+function patchFunctions(patch: Patch, model: Model, storage: Storage): void {
+  const left = new Set(model.functions)
+  for (const index of patch.indices(M.functions)) {
+    const fn = model.functions.find((f) => f.origin instanceof FunctionOrigin && f.origin.field.index === index)
+    if (!fn) patch.replace(index)
+    else if (fn.edited || fn.body.edited) patch.replace(index, delimited(M.functions, functionPieces(fn, storage)))
+    if (fn) left.delete(fn)
+  }
+  for (const fn of left) patch.add(M.functions, delimited(M.functions, functionPieces(fn, storage)))
+}
+
+/** Whether the file would come out as it was read. */
+export function isUntouched(pieces: readonly Piece[], model: Model): boolean {
+  const document = documentOf(model)
+  const [piece] = pieces
+  return pieces.length === 1 && piece?.kind === 'range' && piece.size === document?.source.size
+}
+
+void rangePiece

@@ -1,0 +1,4 @@
+/** Where the data of tensors goes. */
+export interface Storage {
+  readonly kind: 'inline'
+}

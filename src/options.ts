@@ -1,0 +1,126 @@
+import type { Policies, Site } from './attention/index.ts'
+import { usage } from './errors.ts'
+import { closest, matcher } from './names.ts'
+import type { SinkOf, Stage } from './rewrite/index.ts'
+import type { Form, Provider, TargetChoice } from './targets/index.ts'
+import { compareVersions, forms, providers, targets } from './targets/index.ts'
+
+/** Debatable kinds of attention that are left alone unless they are named. */
+export const policyNames = ['pooling', 'channel', 'static-memories'] as const
+export type PolicyName = (typeof policyNames)[number]
+
+/** Names of sites: exact, or with `*`, `?` and `{a,b}`. A site is known by its node name. */
+export type NamePattern = string | readonly string[]
+
+/** Which softmaxes count as attention. */
+export interface SiteOptions {
+  /** Convert only these. */
+  readonly only?: NamePattern | undefined
+  /** Leave these alone. */
+  readonly except?: NamePattern | undefined
+  /** Convert these whatever was found: the way to decide a site whose verdict is `review`. */
+  readonly force?: NamePattern | undefined
+  readonly include?: readonly PolicyName[] | undefined
+}
+
+/** Where the result will run. */
+export interface TargetOptions {
+  /** `ort` (default) or `onnx`. */
+  readonly target?: string | undefined
+  /** The oldest version that must run the result, such as `1.20`. */
+  readonly targetVersion?: string | undefined
+  /** Default `any`: only what is right on every execution provider. */
+  readonly provider?: Provider | undefined
+}
+
+export interface ConvertOptions extends SiteOptions, TargetOptions {
+  /** File to write. Default: `NAME.outeffhop.onnx` beside a model given by path; nothing for one given in memory. */
+  readonly output?: string | undefined
+  /** The logit added to every denominator, in all heads, or by site and head. Default 0, which is Softmax1. */
+  readonly sink?: number | ((site: Site) => number | readonly number[]) | undefined
+  /** Use this form wherever its conditions hold. */
+  readonly form?: Form | undefined
+  /** Where weights go. Default `auto`: as they are, moved to a file of their own where the model would pass 2 GiB. */
+  readonly externalData?: 'auto' | 'always' | 'never' | 'link' | undefined
+  readonly overwrite?: boolean | undefined
+  /** Put the sha256 of all files in the report. */
+  readonly hash?: boolean | undefined
+  /** Find and rewrite, but write nothing. */
+  readonly dryRun?: boolean | undefined
+  /** Load the result in ONNX Runtime, where it is installed, and run it once. Default true. */
+  readonly verify?: boolean | undefined
+  /** A model in which nothing can be converted is no failure. */
+  readonly allowNone?: boolean | undefined
+  /** Attention that is left unconverted is a failure, as is a site to review. */
+  readonly requireAll?: boolean | undefined
+  /** Run the pipeline up to and including this stage, and write the model as text. */
+  readonly stopAfter?: Stage | undefined
+  /** A folder for the model as text, before the first pass and after every pass that changed it. */
+  readonly dump?: string | undefined
+  /** Stops the work; nothing is left half written. */
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: ((phase: Phase, done: number, total: number) => void) | undefined
+}
+
+export type Phase = 'read' | 'convert' | 'write' | 'verify'
+
+/** The target an option set names. Throws `usage` for a name, version or provider that does not exist. */
+export function targetOf(options: TargetOptions & { readonly form?: Form }): TargetChoice {
+  const { target: name = 'ort', targetVersion, provider = 'any', form } = options
+  const target = targets.get(name)
+  if (target === undefined) throw unknown('target', name, [...targets.keys()])
+  if (!providers.includes(provider)) throw unknown('provider', provider, providers)
+  if (form !== undefined && !forms.includes(form)) throw unknown('form', form, forms)
+  if (targetVersion === undefined) return { target, version: target.defaultVersion, provider }
+  if (target.defaultVersion === undefined) throw usage(`the target "${name}" has no versions`)
+  if (!/^\d+\.\d+(\.\d+)?$/.test(targetVersion)) {
+    throw usage(`"${targetVersion}" is not a version of the target "${name}"`, 'Write it as 1.20 or 1.20.1.')
+  }
+  const oldest = '1.12'
+  if (compareVersions(targetVersion, oldest) < 0) throw usage(`versions before ${oldest} are not supported`)
+  return { target, version: targetVersion, provider }
+}
+
+/** The policies an option set names, with a record of which patterns met a site. */
+export function policiesOf(options: SiteOptions): Policies {
+  const include = new Set(options.include ?? [])
+  for (const name of include) if (!policyNames.includes(name)) throw unknown('policy', name, policyNames)
+  const only = patterns(options.only)
+  const except = patterns(options.except)
+  const force = patterns(options.force)
+  const met = (list: readonly ((name: string) => boolean)[], name: string) => list.some((matches) => matches(name))
+  return {
+    pooling: include.has('pooling'),
+    channelAttention: include.has('channel'),
+    staticMemories: include.has('static-memories'),
+    only: (name) => (only.length === 0 || met(only, name)) && !met(except, name),
+    force: (name) => met(force, name),
+  }
+}
+
+/** Patterns that match none of the sites: most likely misspelt. */
+export function unmatched(options: SiteOptions, sites: readonly { readonly node: string }[]): string[] {
+  const all = [options.only, options.except, options.force].flatMap((pattern) => listOf(pattern))
+  return all.filter((pattern) => !sites.some(({ node }) => matcher(pattern)(node)))
+}
+
+export function sinkOf(sink: ConvertOptions['sink']): number | SinkOf {
+  if (typeof sink === 'number' && Number.isNaN(sink)) throw usage('the sink is not a number')
+  return sink ?? 0
+}
+
+function patterns(pattern: NamePattern | undefined): ((name: string) => boolean)[] {
+  return listOf(pattern).map(matcher)
+}
+
+function listOf(pattern: NamePattern | undefined): readonly string[] {
+  return pattern === undefined ? [] : typeof pattern === 'string' ? [pattern] : pattern
+}
+
+function unknown(what: string, name: string, known: readonly string[]) {
+  const similar = closest(name, known)
+  return usage(
+    `there is no ${what} "${name}"`,
+    similar === undefined ? `There are: ${known.join(', ')}.` : `Did you mean "${similar}"?`,
+  )
+}

@@ -1,0 +1,100 @@
+import type { VerdictKind } from '../attention/index.ts'
+import type { Warning } from '../rewrite/index.ts'
+
+/** The number in `schema`; raised when a field changes its meaning or goes away. */
+export const schema = 1
+
+/** A file by path; `sha256` is null unless hashes were asked for. */
+export interface FileEntry {
+  readonly path: string
+  readonly bytes: number
+  readonly sha256: string | null
+}
+
+export interface ModelEntry {
+  /** Null for a model that was given in memory. */
+  readonly path: string | null
+  /** Bytes of the model file, without external data. */
+  readonly bytes: number
+  readonly sha256: string | null
+  readonly irVersion: number
+  /** Opset version by domain; `""` is the default domain. */
+  readonly opsets: Readonly<Record<string, number>>
+}
+
+/** One softmax, one spelling of it, or one fused attention operator. */
+export interface SiteEntry {
+  readonly node: string
+  /** `""` for the main graph, `If_12/then_branch` for a nested one, `function:domain.name` for a function body. */
+  readonly graph: string
+  readonly op: string
+  readonly spelling: string
+  readonly verdict: VerdictKind
+  readonly reason: string | null
+  readonly message: string
+  readonly converted: boolean
+  readonly form: string | null
+  readonly formReason: string | null
+  readonly rejectedForms: readonly { readonly form: string; readonly reason: string }[]
+  /** The logit added to the denominator; null for a site that has none, and in place of a number that is not finite. */
+  readonly sink: number | readonly (number | null)[] | null
+  readonly notes: readonly string[]
+}
+
+export interface Counts {
+  readonly sites: number
+  readonly converted: number
+  /** Softmax1 in the input already. */
+  readonly already: number
+  /** Neither converted nor Softmax1 nor to be reviewed. */
+  readonly left: number
+  readonly review: number
+}
+
+/** What came of the run in ONNX Runtime. */
+export interface Verification {
+  readonly loaded: boolean
+  readonly ran: boolean
+  /** Why it was not loaded or not run. */
+  readonly reason: string | null
+}
+
+/** What `--json` prints for `convert` and `explain`. */
+export interface ReportDocument {
+  readonly schema: typeof schema
+  readonly command: 'convert' | 'explain'
+  readonly model: ModelEntry
+  readonly target: { readonly name: string; readonly version: string | null; readonly provider: string }
+  /** What the result needs: the oldest runtime version, and the only provider it is right on (null: any). */
+  readonly requires: { readonly runtime: string | null; readonly provider: string | null; readonly reasons: readonly string[] }
+  /** `zero, not verified`: Softmax1 itself, no calibration data; else the sink that was asked for. */
+  readonly sink: string | number
+  readonly sites: readonly SiteEntry[]
+  readonly counts: Counts
+  /** What was written, the model last. */
+  readonly files: readonly FileEntry[]
+  readonly verification: Verification | null
+  /** Passes in the order they ran, with the number of places each changed. */
+  readonly passes: readonly { readonly pass: string; readonly stage: string; readonly changed: number }[]
+  readonly warnings: readonly Warning[]
+}
+
+/** Counts that add up: `sites = converted + already + left + review`. */
+export function countSites(sites: readonly Pick<SiteEntry, 'verdict' | 'converted'>[]): Counts {
+  const count = (test: (site: (typeof sites)[number]) => boolean) => sites.filter(test).length
+  const converted = count((site) => site.converted)
+  const already = count((site) => !site.converted && site.verdict === 'already-softmax1')
+  const review = count((site) => !site.converted && site.verdict === 'review')
+  return { sites: sites.length, converted, already, review, left: sites.length - converted - already - review }
+}
+
+/** Sites that are attention and still normalise with plain softmax, or might: what `--require-all` refuses. */
+export function unconverted(sites: readonly SiteEntry[]): readonly SiteEntry[] {
+  const attention: readonly VerdictKind[] = ['attention', 'fused', 'review']
+  return sites.filter((site) => !site.converted && attention.includes(site.verdict))
+}
+
+/** A number as JSON has it: null when it is not finite. */
+export function finite(value: number): number | null {
+  return Number.isFinite(value) ? value : null
+}

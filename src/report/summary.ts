@@ -1,0 +1,95 @@
+import type { ReportDocument, SiteEntry } from './document.ts'
+import type { SiteGroup } from './groups.ts'
+import { groupSites } from './groups.ts'
+import type { Paint } from './paint.ts'
+import type { Cell } from './table.ts'
+import { alignRows, count, formatBytes } from './table.ts'
+
+/** Groups printed before the rest is summed up, so that the end of the report stays on the screen. */
+const mostRows = 24
+
+/** A report as people read it: what is in the model, what became of it, what was written, what to do next. */
+export function summarize(document: ReportDocument, paint: Paint, dryRun = false): string {
+  const groups = groupSites(document.sites)
+  const lines = [heading(document, paint), '', ...siteTable(groups, document.command, paint)]
+  if (groups.length > 0) lines.push('')
+  lines.push(...closing(document, dryRun, paint))
+  return `${lines.join('\n')}\n`
+}
+
+function heading({ model }: ReportDocument, paint: Paint): string {
+  const opset = model.opsets[''] ?? 1
+  return `${paint.strong(model.path ?? 'model')}  ${paint.faint(`${formatBytes(model.bytes)}, opset ${opset}`)}`
+}
+
+function siteTable(groups: readonly SiteGroup[], command: ReportDocument['command'], paint: Paint): string[] {
+  const rows = groups.slice(0, mostRows).map((group) => {
+    const { sites, name, first } = group
+    return [fate(first, command, paint), { text: sites.length > 1 ? `${name}  (${sites.length})` : name }, why(first, paint)]
+  })
+  const lines = alignRows(rows)
+  const hidden = groups.slice(mostRows).flatMap((group) => group.sites)
+  if (hidden.length > 0) lines.push(paint.faint(`  and ${count(hidden.length, 'more site')}: --json lists all`))
+  return lines
+}
+
+function fate(site: SiteEntry, command: ReportDocument['command'], paint: Paint): Cell {
+  if (site.converted) return { text: 'converted', paint: paint.good }
+  if (site.verdict === 'already-softmax1') return { text: 'softmax1', paint: paint.good }
+  if (site.verdict === 'review') return { text: 'review', paint: paint.warn }
+  if (site.verdict === 'rejected' || site.verdict === 'learned-sink') return { text: 'left alone', paint: paint.faint }
+  if (command === 'explain') return { text: site.verdict }
+  return { text: 'not converted', paint: paint.warn }
+}
+
+function why(site: SiteEntry, paint: Paint): Cell {
+  if (site.converted) return { text: site.form ?? '' }
+  // The message begins with the name, which stands in the column before.
+  const message = site.message.startsWith(`"${site.node}" `) ? site.message.slice(site.node.length + 3) : site.message
+  return { text: message, paint: paint.faint }
+}
+
+function closing(document: ReportDocument, dryRun: boolean, paint: Paint): string[] {
+  const lines = [verdictLine(document, paint)]
+  const written = document.files.at(-1)
+  if (written !== undefined) lines.push(writtenLine(document, written, paint))
+  if (dryRun) lines.push('Nothing was written (dry run).')
+  for (const { message } of document.warnings) lines.push(`${paint.warn('warning:')} ${message}`)
+  if (document.counts.converted > 0) lines.push('', ...advice(document))
+  return lines
+}
+
+function verdictLine({ counts, command }: ReportDocument, paint: Paint): string {
+  if (counts.sites === 0) return 'The model has no softmax and no attention operator.'
+  const parts = [
+    command === 'convert' ? `${counts.converted} converted to Softmax1` : undefined,
+    counts.already > 0 ? `${counts.already} Softmax1 already` : undefined,
+    command === 'convert' ? `${counts.left} left as ${counts.left === 1 ? 'it is' : 'they are'}` : undefined,
+    counts.review > 0 ? `${counts.review} to review` : undefined,
+  ].filter((part) => part !== undefined)
+  const all = command === 'explain' ? [count(counts.sites, 'site'), ...parts] : parts
+  return paint.strong(`${all.join(', ')}.`)
+}
+
+function writtenLine(document: ReportDocument, written: ReportDocument['files'][number], paint: Paint): string {
+  const total = document.files.reduce((sum, file) => sum + file.bytes, 0)
+  const more = document.files.length > 1 ? ` and ${count(document.files.length - 1, 'data file')}` : ''
+  const { verification } = document
+  const tested =
+    verification === null ? '' : verification.ran ? ' It loads and runs.' : verification.loaded ? ' It loads.' : ''
+  return `Wrote ${paint.strong(written.path)}${more} (${formatBytes(total)})${needs(document)}.${tested}`
+}
+
+function needs({ target, requires }: ReportDocument): string {
+  if (target.name !== 'ort' || requires.runtime === null) return ''
+  return ` for ONNX Runtime ${requires.runtime} and later${requires.provider === null ? '' : `, provider ${requires.provider} only`}`
+}
+
+function advice({ sink }: ReportDocument): string[] {
+  if (sink !== 'zero, not verified') return [`sink: ${sink}`]
+  return [
+    'sink: zero, not verified. A model trained with Softmax1 keeps its outputs. One trained with plain softmax changes:',
+    'compare both on your data before you use it. --sink -4 keeps the outputs closer (-inf would be plain softmax),',
+    'and fine-tuning with Softmax1 is what makes the outliers go away.',
+  ]
+}

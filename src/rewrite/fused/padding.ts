@@ -1,0 +1,74 @@
+import type { Node, Value } from '../../ir/index.ts'
+import { dtypes, Tensor } from '../../ir/index.ts'
+import type { Frame } from './bias.ts'
+import { asInt64, beyondLength, fillWhere, fillWhereNot, future } from './bias.ts'
+import type { Unsupported } from './expansion.ts'
+import { unsupported } from './expansion.ts'
+import type { AxisAt, Workbench } from './workbench.ts'
+import { lowest } from './workbench.ts'
+
+/** The mask of com.microsoft::Attention and MultiHeadAttention, and what its form depends on. */
+export interface PaddingMask {
+  /** int32: key lengths [B] (or ends and starts [2B], or lengths and offsets [3B + 2]), keys [B, T], or [B, S, T]. */
+  readonly mask: Value | undefined
+  readonly batch: AxisAt
+  readonly frame: Frame
+  /** Whether a mask [2B] holds ends and then starts. */
+  readonly starts: boolean
+}
+
+/**
+ * The bias that hides padded keys (`mask_filter_value`, -10000 when absent) and, for `unidirectional`, keys of the future
+ * (the lowest finite number); broadcasts against [B, H, S, T]. `undefined` when nothing is hidden.
+ */
+export function paddingBias(node: Node, bench: Workbench, mask: PaddingMask): Value | Unsupported | undefined {
+  const fill = bench.facts.float(node, 'mask_filter_value') ?? -10000
+  const padded = mask.mask && biasOf(mask.mask, mask, bench, fill)
+  if (padded && 'unsupported' in padded) return padded
+  if ((bench.facts.int(node, 'unidirectional') ?? 0) === 0) return padded
+  return fillWhere(bench, future(bench, mask.frame), lowest(bench.dtype), padded)
+}
+
+function biasOf(mask: Value, form: PaddingMask, bench: Workbench, fill: number): Value | Unsupported | undefined {
+  const { op, facts } = bench
+  const rank = facts.rank(mask)
+  switch (rank) {
+    case 1:
+      return fillWhere(bench, beyondLengths(mask, form, bench), fill)
+    case 2:
+      // [B, 1] and [1, 1] are what broadcasting leaves of no mask, unless there is only one key.
+      if (facts.size(mask, -1) === 1 && facts.size(form.frame.keys.value, form.frame.keys.axis) !== 1) return undefined
+      return fillWhereNot(bench, shown(mask, [1, 2], bench), fill)
+    case 3:
+      return fillWhereNot(bench, shown(mask, [1], bench), fill)
+    case 4:
+      return unsupported('has a mask of rank 4, which only the CUDA provider of ONNX Runtime reads')
+    default:
+      return unsupported(`has a mask of ${rank === undefined ? 'unknown rank' : `rank ${rank}`}`)
+  }
+  function shown(x: Value, axes: readonly number[], b: Workbench): Value {
+    return b.once(`shown ${x.name}`, () => op.Unsqueeze(op.Greater(x, op.scalar(0, dtypes.int32)), axes))
+  }
+}
+
+/** Keys at or behind the length of their row; with starts also those before. Boolean [B, 1, 1, T]. */
+function beyondLengths(mask: Value, { batch, frame, starts }: PaddingMask, bench: Workbench): Value {
+  const { op, facts } = bench
+  const lengths = asInt64(bench, mask)
+  const rows = facts.size(batch.value, batch.axis)
+  if (facts.size(mask, -1) === rows) return beyondLength(bench, frame.keys, lengths)
+  const zero = op.ints([0])
+  const count = bench.length(batch)
+  const slice = (x: Value, from: Value, to: Value): Value => op.node('Slice', [x, from, to, zero])[0] as Value
+  const ends = bench.once(`ends ${mask.name}`, () => slice(lengths, zero, count))
+  const beyond = beyondLength(bench, frame.keys, ends)
+  if (!starts) return beyond
+  // A mask of lengths alone gets starts of 0, so that both forms are read alike.
+  const begins = bench.once(`begins ${mask.name}`, () => {
+    const padded = op.Concat([lengths, op.ConstantOfShape(count, Tensor.int64([0]))], 0)
+    return slice(padded, count, op.Mul(count, op.ints([2])))
+  })
+  return bench.once(`outside ${mask.name} ${bench.sizeName(frame.keys)}`, () =>
+    op.Or(beyond, op.Less(bench.positions(frame.keys), op.Unsqueeze(begins, [1, 2, 3]))),
+  )
+}

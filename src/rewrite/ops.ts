@@ -1,0 +1,198 @@
+import { bug } from '../errors.ts'
+import type { Attribute, DType, Graph, Node, ValueType } from '../ir/index.ts'
+import { attr, dtypes, Tensor, type Value } from '../ir/index.ts'
+
+/** Where built nodes go, and what they are called. */
+export interface Place {
+  readonly graph: Graph
+  /** New nodes stand before this node; at the end of the graph when undefined. */
+  readonly before: Node | undefined
+  /** Prefix of the names of new nodes and values, usually the name of the node they stand for. */
+  readonly name: string
+  /** Default-domain opset the nodes must be valid in. */
+  readonly opset: number
+}
+
+type Input = Value | undefined
+
+/**
+ * A typed vocabulary of ONNX operators: each method inserts a node and returns its first output.
+ *
+ * Where an operator changed between opsets 7 and 26 (axes as attribute or input, pads, clip bounds) the form of the
+ * place's opset is emitted. Constants become initializers of the outermost graph that sees the place, one per content.
+ */
+export class Ops {
+  readonly place: Place
+
+  constructor(place: Place) {
+    this.place = place
+  }
+
+  Add = (a: Value, b: Value) => this.#node('Add', [a, b])
+  And = (a: Value, b: Value) => this.#node('And', [a, b])
+  Cast = (x: Value, to: DType) => this.#node('Cast', [x], { to: attr.int(to) })
+  Concat = (xs: readonly Value[], axis: number) => this.#node('Concat', xs, { axis: attr.int(axis) })
+  ConstantOfShape = (shape: Value, value: Tensor) => this.#node('ConstantOfShape', [shape], { value: attr.tensor(value) })
+  Div = (a: Value, b: Value) => this.#node('Div', [a, b])
+  Equal = (a: Value, b: Value) => this.#node('Equal', [a, b])
+  Exp = (x: Value) => this.#node('Exp', [x])
+  Expand = (x: Value, shape: Value) => this.#node('Expand', [x, shape])
+  Gather = (x: Value, indices: Value, axis: number) => this.#node('Gather', [x, indices], { axis: attr.int(axis) })
+  Greater = (a: Value, b: Value) => this.#node('Greater', [a, b])
+  Identity = (x: Value) => this.#node('Identity', [x])
+  Less = (a: Value, b: Value) => this.#node('Less', [a, b])
+  MatMul = (a: Value, b: Value) => this.#node('MatMul', [a, b])
+  /** Elementwise maximum of two; broadcasts from opset 8 on. */
+  Max = (a: Value, b: Value) => this.#node('Max', [a, b])
+  Min = (a: Value, b: Value) => this.#node('Min', [a, b])
+  Mul = (a: Value, b: Value) => this.#node('Mul', [a, b])
+  Neg = (x: Value) => this.#node('Neg', [x])
+  Not = (x: Value) => this.#node('Not', [x])
+  Or = (a: Value, b: Value) => this.#node('Or', [a, b])
+  Range = (start: Value, limit: Value, delta: Value) => this.#node('Range', [start, limit, delta])
+  Relu = (x: Value) => this.#node('Relu', [x])
+  Reshape = (x: Value, shape: Value) => this.#node('Reshape', [x, shape])
+  Shape = (x: Value) => this.#node('Shape', [x])
+  Sqrt = (x: Value) => this.#node('Sqrt', [x])
+  Sub = (a: Value, b: Value) => this.#node('Sub', [a, b])
+  Tanh = (x: Value) => this.#node('Tanh', [x])
+  Tile = (x: Value, repeats: Value) => this.#node('Tile', [x, repeats])
+  Transpose = (x: Value, perm: readonly number[]) => this.#node('Transpose', [x], { perm: attr.ints(perm) })
+  Where = (condition: Value, a: Value, b: Value) => this.#node('Where', [condition, a, b])
+
+  /** Any other operator. */
+  node(
+    opType: string,
+    inputs: readonly Input[],
+    attributes: Readonly<Record<string, Attribute>> = {},
+    options: { domain?: string; outputs?: number } = {},
+  ): Value[] {
+    return this.#insert(opType, inputs, attributes, options.domain ?? '', options.outputs ?? 1)
+  }
+
+  /** Softmax over one axis. Before opset 13 only the last axis can be one axis, and the caller passes the rank. */
+  Softmax(x: Value, axis: number, rank: number | undefined): Value {
+    if (this.place.opset >= 13) return this.#node('Softmax', [x], { axis: attr.int(axis) })
+    if (axis !== -1 || rank === undefined) throw bug('Softmax before opset 13 needs the last axis and a known rank')
+    return this.#node('Softmax', [x], { axis: attr.int(rank - 1) })
+  }
+
+  ReduceMax(x: Value, axes: readonly number[], keepdims = true): Value {
+    return this.#reduce('ReduceMax', 18, x, axes, keepdims)
+  }
+
+  ReduceSum(x: Value, axes: readonly number[], keepdims = true): Value {
+    return this.#reduce('ReduceSum', 13, x, axes, keepdims)
+  }
+
+  Unsqueeze(x: Value, axes: readonly number[]): Value {
+    return this.#withAxes('Unsqueeze', x, axes)
+  }
+
+  Squeeze(x: Value, axes: readonly number[]): Value {
+    return this.#withAxes('Squeeze', x, axes)
+  }
+
+  /** Zero-based half-open slices; `ends` may be negative or the largest int64-safe number for "to the end". */
+  Slice(x: Value, starts: readonly number[], ends: readonly number[], axes: readonly number[]): Value {
+    if (this.place.opset < 10)
+      return this.#node('Slice', [x], { starts: attr.ints(starts), ends: attr.ints(ends), axes: attr.ints(axes) })
+    return this.#node('Slice', [x, this.ints(starts), this.ints(ends), this.ints(axes)])
+  }
+
+  /** Constant padding; `pads` holds the begins of all axes, then the ends. `value` is 0 when left out. */
+  Pad(x: Value, pads: readonly number[], value = 0, dtype: DType = dtypes.float): Value {
+    if (this.place.opset < 11)
+      return this.#node('Pad', [x], { mode: attr.string('constant'), pads: attr.ints(pads), value: attr.float(value) })
+    const fill = value === 0 ? undefined : this.scalar(value, dtype)
+    return this.#node('Pad', fill ? [x, this.ints(pads), fill] : [x, this.ints(pads)], { mode: attr.string('constant') })
+  }
+
+  /** A constant 1-D int64 tensor. */
+  ints(values: readonly number[]): Value {
+    return this.constant(Tensor.int64(values))
+  }
+
+  /** A constant of rank 0. */
+  scalar(value: number, dtype: DType): Value {
+    return this.constant(Tensor.scalar(dtype, value))
+  }
+
+  /** An initializer with these contents: one that exists already in the graph where there is one. */
+  constant(tensor: Tensor): Value {
+    return constantIn(this.place.graph.outermost(), tensor)
+  }
+
+  /** Declares the type of a built value. */
+  typed(value: Value, type: ValueType): Value {
+    value.type = type
+    return value
+  }
+
+  #reduce(opType: string, axesAreInputFrom: number, x: Value, axes: readonly number[], keepdims: boolean): Value {
+    const keep = { keepdims: attr.int(keepdims ? 1 : 0) }
+    return this.place.opset >= axesAreInputFrom
+      ? this.#node(opType, [x, this.ints(axes)], keep)
+      : this.#node(opType, [x], { axes: attr.ints(axes), ...keep })
+  }
+
+  #withAxes(opType: string, x: Value, axes: readonly number[]): Value {
+    return this.place.opset >= 13
+      ? this.#node(opType, [x, this.ints(axes)])
+      : this.#node(opType, [x], { axes: attr.ints(axes) })
+  }
+
+  #node(opType: string, inputs: readonly Input[], attributes: Readonly<Record<string, Attribute>> = {}): Value {
+    return this.#insert(opType, inputs, attributes, '', 1)[0] as Value
+  }
+
+  #insert(
+    opType: string,
+    inputs: readonly Input[],
+    attributes: Readonly<Record<string, Attribute>>,
+    domain: string,
+    outputs: number,
+  ): Value[] {
+    const { graph, before, name } = this.place
+    const label = `${name}/${opType}`
+    const values = Array.from({ length: outputs }, (_, i) => graph.newValue(i === 0 ? label : `${label}_out${i}`))
+    graph.insert(
+      { name: values[0]?.name ?? label, opType, domain, attributes: new Map(Object.entries(attributes)) },
+      inputs,
+      values,
+      before,
+    )
+    return values
+  }
+}
+
+/** Constants made by the builder, by content, per graph they live in. */
+const pools = new WeakMap<Graph, Map<string, Value>>()
+
+function constantIn(graph: Graph, tensor: Tensor): Value {
+  const pool = pools.get(graph) ?? new Map<string, Value>()
+  pools.set(graph, pool)
+  const size = tensor.payload?.byteLength ?? 0
+  const bytes = tensor.payload && size <= 4096 ? Buffer.from(tensor.payload.read(0, size)).toString('base64') : undefined
+  const key = `${tensor.dtype}/${tensor.dims.join()}/${bytes}`
+  const known = bytes === undefined ? undefined : pool.get(key)
+  if (known && graph.values.get(known.name) === known) return known
+  const value = takesInitializers(graph) ? graph.addInitializer(constantName, tensor) : constantNode(graph, tensor)
+  if (bytes !== undefined) pool.set(key, value)
+  return value
+}
+
+const constantName = 'outeffhop/constant'
+
+/** Function bodies have no initializers, and before IR version 4 every initializer had to be a graph input too. */
+function takesInitializers(graph: Graph): boolean {
+  const model = graph.model
+  return model !== undefined && model.graph === graph && model.irVersion >= 4
+}
+
+function constantNode(graph: Graph, tensor: Tensor): Value {
+  const value = graph.newValue(constantName)
+  const [first] = graph.nodes()
+  graph.insert({ name: value.name, opType: 'Constant', attributes: new Map([['value', attr.tensor(tensor)]]) }, [], [value], first)
+  return value
+}

@@ -1,0 +1,51 @@
+import type { Policies, Site } from '../attention/index.ts'
+import type { Model } from '../ir/index.ts'
+import type { Form, TargetChoice } from '../targets/index.ts'
+import type { OptionSet, OptionValues } from './options.ts'
+import type { Report } from './report.ts'
+
+/** The stages of the pipeline, in order. */
+export const stages = ['recognize', 'hopfield', 'adapt', 'quantize', 'lower'] as const
+export type Stage = (typeof stages)[number]
+
+/** What a pass does to the function a model computes; the fixture runner checks it with numbers. */
+export type Effect =
+  | { readonly kind: 'equivalent' }
+  | { readonly kind: 'approximate'; readonly tolerance: number }
+  | { readonly kind: 'changes-maths' }
+
+export const equivalent: Effect = { kind: 'equivalent' }
+export const changesMaths: Effect = { kind: 'changes-maths' }
+export const approximate = (tolerance: number): Effect => ({ kind: 'approximate', tolerance })
+
+/** The logit added to the denominator of a site: one number, or one per head. 0 is Softmax1. */
+export type SinkOf = (site: Site) => number | readonly number[]
+
+/** What a pass is given besides the model. */
+export interface PassContext<O extends OptionSet = OptionSet> {
+  readonly options: OptionValues<O>
+  readonly target: TargetChoice
+  readonly policies: Policies
+  readonly sink: SinkOf
+  /** Take this form wherever its conditions hold, before the target's own order. */
+  readonly form: Form | undefined
+  readonly report: Report
+}
+
+/** One thing done to a graph. Its name is its file name, its CLI name and its fixture folder. */
+export interface Pass<O extends OptionSet = OptionSet> {
+  readonly name: string
+  readonly stage: Stage
+  readonly summary: string
+  readonly effect: Effect
+  readonly options: O
+  /** Edits the model in place and returns how many places it changed. */
+  run(model: Model, context: PassContext<O>): number
+}
+
+/** Declares a pass; exists for the types. */
+export function definePass<const O extends OptionSet = Record<never, never>>(
+  pass: Omit<Pass<O>, 'options'> & { readonly options?: O },
+): Pass<O> {
+  return { ...pass, options: pass.options ?? ({} as O) }
+}

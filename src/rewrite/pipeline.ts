@@ -1,0 +1,84 @@
+import type { Policies } from '../attention/index.ts'
+import { ConvertError, bug } from '../errors.ts'
+import type { Model } from '../ir/index.ts'
+import { verify } from '../ir/index.ts'
+import type { Form, TargetChoice } from '../targets/index.ts'
+import { dropUnusedImport } from './opset.ts'
+import type { OptionSet } from './options.ts'
+import type { Pass, SinkOf, Stage } from './pass.ts'
+import { stages } from './pass.ts'
+import { Report } from './report.ts'
+
+export interface PipelineSettings {
+  readonly target: TargetChoice
+  readonly policies?: Policies
+  readonly sink?: number | SinkOf
+  readonly form?: Form | undefined
+  /** Values of pass options, by pass name. */
+  readonly options?: Readonly<Record<string, Readonly<Record<string, boolean | number | string>>>>
+  /** Run the stages up to and including this one. */
+  readonly stopAfter?: Stage | undefined
+  /** Called after every pass that changed something. */
+  readonly dump?: (pass: string, model: Model) => void
+  readonly report?: Report
+}
+
+export interface PassRun {
+  readonly pass: string
+  readonly stage: Stage
+  readonly changed: number
+  readonly milliseconds: number
+}
+
+export interface PipelineResult {
+  readonly report: Report
+  readonly runs: readonly PassRun[]
+}
+
+/** Runs passes in the order of the stages (and of the list within a stage), and verifies the model after each stage. */
+export function runPipeline(model: Model, passes: readonly Pass[], settings: PipelineSettings): PipelineResult {
+  const report = settings.report ?? new Report()
+  const { sink = 0 } = settings
+  const sinkOf = typeof sink === 'function' ? sink : () => sink
+  const runs: PassRun[] = []
+  const last = settings.stopAfter ?? 'lower'
+  for (const stage of stages.slice(0, stages.indexOf(last) + 1)) {
+    for (const pass of passes) {
+      if (pass.stage !== stage) continue
+      const start = performance.now()
+      const context = {
+        target: settings.target,
+        policies: settings.policies ?? {},
+        sink: sinkOf,
+        form: settings.form,
+        report,
+        options: optionValues(pass, settings.options?.[pass.name] ?? {}),
+      }
+      const changed = guarded(pass, () => pass.run(model, context))
+      runs.push({ pass: pass.name, stage, changed, milliseconds: performance.now() - start })
+      if (changed > 0) settings.dump?.(pass.name, model)
+    }
+    if (stage === 'lower') dropUnusedImport(model)
+    if (runs.some((run) => run.stage === stage && run.changed > 0)) verify(model)
+  }
+  return { report, runs }
+}
+
+function optionValues(pass: Pass<OptionSet>, given: Readonly<Record<string, unknown>>): PassOptions {
+  return Object.fromEntries(
+    Object.entries(pass.options).map(([name, declared]) => [name, given[name] ?? declared.default]),
+  ) as PassOptions
+}
+
+type PassOptions = Parameters<Pass<OptionSet>['run']>[1]['options']
+
+function guarded<T>(pass: Pass, run: () => T): T {
+  try {
+    return run()
+  } catch (error) {
+    if (error instanceof ConvertError) throw error
+    const wrapped = bug(`the pass "${pass.name}" failed: ${error instanceof Error ? error.message : String(error)}`)
+    wrapped.cause = error
+    throw wrapped
+  }
+}

@@ -1,0 +1,75 @@
+import type { Heads, Site } from '../attention/index.ts'
+import type { Node, Value } from '../ir/index.ts'
+import { attr, dtypes, Tensor } from '../ir/index.ts'
+import type { Ops } from './ops.ts'
+import { importDomain, ownDomain } from './opset.ts'
+
+/**
+ * The internal operator between the stages: `outeffhop::Softmax1(x, sink?)` with attribute `axis`.
+ *
+ * `sink` is a double initializer: one logit, or one per head with `heads_axis` (negative axis of x) and `heads_merged`
+ * (1 when that axis is B*H with heads inside). It never leaves the pipeline.
+ */
+export const softmax1Op = { domain: ownDomain, opType: 'Softmax1' } as const
+
+export interface Softmax1Sink {
+  readonly values: readonly number[]
+  readonly heads: Heads | undefined
+}
+
+export function isSoftmax1(node: Node): boolean {
+  return node.domain === softmax1Op.domain && node.opType === softmax1Op.opType
+}
+
+/** Inserts a Softmax1 that takes over the output of a site; the nodes of the site's spelling lose it. */
+export function insertSoftmax1(site: Site, sink: number | readonly number[]): Node {
+  const { graph, node, output, input } = site
+  const values = typeof sink === 'number' ? [sink] : sink
+  const perHead = values.length > 1 && values.some((s) => s !== values[0])
+  const zero = !perHead && values[0] === 0
+  const sinkValue = zero
+    ? undefined
+    : graph.newValue(`${output.name}/sink`)
+  if (sinkValue)
+    sinkValue.initializer = Tensor.of(dtypes.double, perHead ? [values.length] : [], perHead ? values : values.slice(0, 1), sinkValue.name)
+  const attributes = new Map([['axis', attr.int(site.axis)]])
+  if (perHead && site.heads) {
+    attributes.set('heads_axis', attr.int(site.heads.axis))
+    attributes.set('heads_merged', attr.int(site.heads.merged ? 1 : 0))
+  }
+  node.setOutput(node.outputs.indexOf(output), undefined)
+  importDomain(graph, ownDomain)
+  return graph.insert(
+    { name: node.name, ...softmax1Op, attributes, docString: node.docString, metadata: node.metadata },
+    [input, sinkValue],
+    [output],
+    node,
+  )
+}
+
+/** The sink of a Softmax1 node. */
+export function sinkOf(node: Node): Softmax1Sink {
+  const tensor = node.input(1)?.initializer
+  const axis = node.int('heads_axis')
+  const values = tensor ? tensor.toNumbers() : [0]
+  const heads =
+    axis === undefined ? undefined : { axis, count: values.length, merged: node.int('heads_merged') === 1 }
+  return { values, heads }
+}
+
+/**
+ * The sink as a value that broadcasts against x reduced over its axis: a scalar, or one logit per head.
+ * Heads merged with the batch are tiled to the length of that axis.
+ */
+export function sinkValue(ops: Ops, sink: Softmax1Sink, x: Value, dtype: number): Value {
+  const { values, heads } = sink
+  if (!heads) return ops.scalar(values[0] as number, dtype)
+  const dims = [values.length, ...Array.from({ length: -heads.axis - 1 }, () => 1)]
+  const perHead = ops.constant(Tensor.of(dtype, dims, values))
+  if (!heads.merged) return perHead
+  const rank = dims.length
+  const merged = ops.Slice(ops.Shape(x), [heads.axis], [heads.axis === -1 ? Number.MAX_SAFE_INTEGER : heads.axis + 1], [0])
+  const repeats = [ops.Div(merged, ops.ints([values.length]))]
+  if (rank > 1) repeats.push(ops.ints(Array.from({ length: rank - 1 }, () => 1)))
+  return ops.Tile(perHead, ops.Concat(repeats, 0))
+}

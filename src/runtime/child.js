@@ -1,0 +1,55 @@
+// @ts-check
+/**
+ * The process ONNX Runtime runs in, forked by `session.ts`: its calls block the event loop, and a crash in native code
+ * must not end the program that asked. One session a process; requests are answered in order, by id.
+ *
+ * Plain JavaScript, so that it can be forked from the sources and from the build alike.
+ *
+ * @typedef {{ type: string, dims: readonly number[], data: ArrayBufferView | string[] }} Plain
+ * @typedef {{ id: number, open: { model: string | Uint8Array, options: object } }} OpenRequest
+ * @typedef {{ id: number, run: { feeds: Record<string, Plain>, fetches: string[] | undefined } }} RunRequest
+ */
+
+/** @type {any} */
+let ort
+/** @type {any} */
+let session
+
+process.on('message', async (/** @type {OpenRequest | RunRequest} */ request) => {
+  try {
+    const value = 'open' in request ? await open(request.open) : await run(request.run)
+    process.send?.({ id: request.id, value })
+  } catch (error) {
+    const { message, code } = /** @type {{ message?: string, code?: string }} */ (error)
+    process.send?.({ id: request.id, error: { message: message ?? String(error), code } })
+  }
+})
+process.on('disconnect', () => process.exit(0))
+
+/** @param {OpenRequest['open']} request */
+async function open({ model, options }) {
+  ort = await import('onnxruntime-node')
+  session = await ort.InferenceSession.create(model, options)
+  return { inputs: session.inputNames, outputs: session.outputNames }
+}
+
+/** @param {RunRequest['run']} request */
+async function run({ feeds, fetches }) {
+  const tensors = Object.entries(feeds).map(([name, { type, data, dims }]) => [name, new ort.Tensor(type, data, dims)])
+  const results = await session.run(Object.fromEntries(tensors), fetches ?? session.outputNames)
+  /** @type {Record<string, Plain>} */
+  const outputs = {}
+  for (const [name, { type, data, dims }] of Object.entries(results)) {
+    outputs[name] = { type, dims: [...dims], data: Array.isArray(data) ? data : bytesOf(data) }
+  }
+  return outputs
+}
+
+/**
+ * The raw bytes: some Node versions cannot send a Float16Array to another process.
+ *
+ * @param {ArrayBufferView} view
+ */
+function bytesOf(view) {
+  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
+}

@@ -1,0 +1,200 @@
+import type { ChildProcess } from 'node:child_process'
+import { fork } from 'node:child_process'
+import { createRequire } from 'node:module'
+import type { Socket } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import {
+  interrupted,
+  runtimeCrashed,
+  runtimeMissing,
+  runtimeRefusedInput,
+  runtimeRefusedModel,
+  runtimeTimedOut,
+} from '../errors.ts'
+import type { Tensor } from '../ir/index.ts'
+import type { PlainTensor } from './tensors.ts'
+import { fromPlain, toPlain } from './tensors.ts'
+
+export type Feeds = Readonly<Record<string, Tensor>>
+
+export interface SessionOptions {
+  /** Execution providers, best first. Default `['cpu']`. */
+  readonly providers?: readonly string[]
+  /** How much the runtime may rewrite the graph. Default `all`. */
+  readonly optimization?: 'disabled' | 'basic' | 'extended' | 'all'
+  /** Threads inside an operator; the runtime's own choice when absent. */
+  readonly threads?: number
+  /** Milliseconds a single call may take; a call that takes longer ends the session. No limit when absent. */
+  readonly timeout?: number
+  /** Ends the session. */
+  readonly signal?: AbortSignal
+}
+
+/** A model loaded in ONNX Runtime, in a process of its own. */
+export interface Session {
+  readonly inputs: readonly string[]
+  readonly outputs: readonly string[]
+  /** Runs the model once. Throws `runtime-input` when the runtime refuses the feeds or fails on them. */
+  run(feeds: Feeds, fetches?: readonly string[]): Promise<Record<string, Tensor>>
+  /** Ends the process. A session that is not closed ends with the program. */
+  close(): Promise<void>
+}
+
+/** The version of onnxruntime-node that would be used; `undefined` when it is not installed. It is not loaded. */
+export function installedRuntime(): string | undefined {
+  try {
+    return createRequire(import.meta.url)('onnxruntime-node/package.json').version
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Loads a model, given by path or by its bytes, in ONNX Runtime. External data is found beside a model given by path only.
+ *
+ * Throws `runtime-missing` when onnxruntime-node is not installed or cannot be loaded, `runtime-model` when it refuses the
+ * model, `runtime-crashed` when its process ends.
+ */
+export async function openSession(model: string | Uint8Array, options: SessionOptions = {}): Promise<Session> {
+  if (installedRuntime() === undefined) throw runtimeMissing()
+  const path = typeof model === 'string' ? model : undefined
+  const runtime = new RuntimeProcess(options)
+  try {
+    const { inputs, outputs } = (await runtime.call({ open: { model, options: ortOptions(options) } }, (error) =>
+      error.code === 'MODULE_NOT_FOUND' || error.code === 'ERR_DLOPEN_FAILED'
+        ? runtimeMissing(error.message)
+        : runtimeRefusedModel(error.message, path),
+    )) as { inputs: string[]; outputs: string[] }
+    return {
+      inputs,
+      outputs,
+      async run(feeds, fetches) {
+        const plain = Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toPlain(name, tensor)]))
+        const results = (await runtime.call({ run: { feeds: plain, fetches } }, (error) =>
+          runtimeRefusedInput(error.message, path),
+        )) as Record<string, PlainTensor>
+        return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, fromPlain(name, tensor)]))
+      },
+      close: () => runtime.end(),
+    }
+  } catch (error) {
+    await runtime.end()
+    throw error
+  }
+}
+
+function ortOptions(options: SessionOptions): object {
+  return {
+    executionProviders: options.providers ?? ['cpu'],
+    graphOptimizationLevel: options.optimization ?? 'all',
+    logSeverityLevel: 3,
+    ...(options.threads === undefined ? {} : { intraOpNumThreads: options.threads }),
+  }
+}
+
+interface RemoteError {
+  readonly message: string
+  readonly code?: string
+}
+
+interface Pending {
+  resolve(value: unknown): void
+  reject(error: Error): void
+  readonly explain: (error: RemoteError) => Error
+  readonly timer: NodeJS.Timeout | undefined
+}
+
+/** The process behind a session: answers are matched to calls by id, its end fails every call that waits. */
+class RuntimeProcess {
+  readonly #child: ChildProcess
+  readonly #pending = new Map<number, Pending>()
+  readonly #timeout: number | undefined
+  readonly #ended: Promise<void>
+  #stderr = ''
+  #next = 0
+  #reason: Error | undefined
+
+  constructor({ timeout, signal }: SessionOptions) {
+    this.#timeout = timeout
+    const program = fileURLToPath(new URL('./child.js', import.meta.url))
+    this.#child = fork(program, [], {
+      serialization: 'advanced',
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      execArgv: [],
+    })
+    this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#stderr = (this.#stderr + text).slice(-2000)
+    })
+    this.#child.on('message', (answer) => this.#answer(answer as { id: number; value?: unknown; error?: RemoteError }))
+    const abort = () => this.#kill(interrupted())
+    signal?.addEventListener('abort', abort, { once: true })
+    this.#ended = new Promise((resolve) => {
+      const end = (how: string) => {
+        signal?.removeEventListener('abort', abort)
+        this.#fail(this.#reason ?? runtimeCrashed(how, this.#stderr))
+        resolve()
+      }
+      this.#child.on('error', (error) => end(error.message))
+      // Not 'close', which does not come after `disconnect`. What the process said last may come just after its exit.
+      this.#child.on('exit', (code, killer) => setImmediate(end, killer ?? `exit code ${code}`))
+    })
+    if (signal?.aborted) abort()
+    this.#keepAlive(false)
+  }
+
+  call(request: object, explain: (error: RemoteError) => Error): Promise<unknown> {
+    if (this.#reason) return Promise.reject(this.#reason)
+    const id = this.#next++
+    return new Promise((resolve, reject) => {
+      const timer =
+        this.#timeout === undefined
+          ? undefined
+          : setTimeout(() => this.#kill(runtimeTimedOut(this.#timeout ?? 0)), this.#timeout)
+      this.#pending.set(id, { resolve, reject, explain, timer })
+      this.#keepAlive(true)
+      this.#child.send({ id, ...request }, (error) => error && this.#fail(runtimeCrashed(error.message, this.#stderr)))
+    })
+  }
+
+  async end(): Promise<void> {
+    this.#reason ??= runtimeCrashed('the session is closed', '')
+    this.#keepAlive(true)
+    if (this.#child.connected) this.#child.disconnect()
+    // A call in native code does not see that the channel is closed.
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), 1000)
+    await this.#ended
+    clearTimeout(timer)
+  }
+
+  #answer({ id, value, error }: { id: number; value?: unknown; error?: RemoteError }): void {
+    const call = this.#pending.get(id)
+    if (call === undefined) return
+    this.#pending.delete(id)
+    clearTimeout(call.timer)
+    if (this.#pending.size === 0) this.#keepAlive(false)
+    if (error) call.reject(call.explain(error))
+    else call.resolve(value)
+  }
+
+  #kill(reason: Error): void {
+    this.#reason ??= reason
+    this.#child.kill('SIGKILL')
+  }
+
+  #fail(error: Error): void {
+    this.#reason ??= error
+    for (const call of this.#pending.values()) {
+      clearTimeout(call.timer)
+      call.reject(this.#reason)
+    }
+    this.#pending.clear()
+  }
+
+  /** An idle session does not keep the program alive, one that is waited for does. */
+  #keepAlive(keep: boolean): void {
+    for (const handle of [this.#child, this.#child.channel, this.#child.stderr as Socket | null]) {
+      if (keep) handle?.ref()
+      else handle?.unref()
+    }
+  }
+}

@@ -1,0 +1,12 @@
+import { onnx } from './onnx.ts'
+import { ort } from './ort.ts'
+import type { Target } from './target.ts'
+
+export type { FormFacts } from './choose.ts'
+export { candidates, objection } from './choose.ts'
+export type { Form, FormConditions, FormSpec, Provider, Target, TargetChoice } from './target.ts'
+export { forms, providers } from './target.ts'
+export { compareVersions } from './version.ts'
+
+/** Every target, by name. */
+export const targets: ReadonlyMap<string, Target> = new Map([ort, onnx].map((target) => [target.name, target]))

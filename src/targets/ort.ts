@@ -1,0 +1,72 @@
+import { dtypes } from '../ir/index.ts'
+import type { Target } from './target.ts'
+
+const { float, float16, bfloat16 } = dtypes
+
+/** ONNX Runtime, its CPU, CUDA and WebGPU execution providers. */
+export const ort: Target = {
+  name: 'ort',
+  summary: 'ONNX Runtime.',
+  defaultVersion: '1.20',
+  domains: ['ai.onnx.ml', 'com.microsoft', 'com.microsoft.nchwc', 'ai.onnx.preview.training', 'ai.onnx.training'],
+  // Release notes of ONNX Runtime; 23 and later as loaded by the released packages.
+  opsets: [
+    [26, '1.30'],
+    [25, '1.29'],
+    [24, '1.24'],
+    [23, '1.23'],
+    [22, '1.21'],
+    [21, '1.18'],
+    [20, '1.17'],
+    [19, '1.15'],
+    [18, '1.14'],
+    [17, '1.12'],
+  ],
+  forms: [
+    {
+      form: 'gqa',
+      summary: 'One com.microsoft.GroupQueryAttention with smooth_softmax or head_sink.',
+      conditions: {
+        since: '1.30',
+        providers: ['cpu'],
+        dtypes: [float, float16],
+        sink: 'any',
+        mask: true,
+        headSizeMultipleOf: 8,
+        selfAttention: true,
+      },
+      source:
+        'Measured on 1.19 to 1.30: the attribute causal=0 exists from 1.30. Read in its source: the WebGPU kernel refuses causal=0, the CUDA kernel refuses a bias beside a sink.',
+    },
+    {
+      form: 'attention-zero-key',
+      summary: 'A zero key and a zero value in front of the Attention operator of opset 23 and later.',
+      conditions: { since: '1.23', opset: 23, sink: 'any', mask: true },
+      source: 'Measured on 1.23 to 1.30, float and float16, causal and masked.',
+    },
+    {
+      form: 'mha-zero-key',
+      summary: 'A zero key and a zero value added to com.microsoft.MultiHeadAttention.',
+      conditions: { dtypes: [float, float16], sink: 'zero', mask: false },
+      source: 'Measured on 1.19 to 1.30 without a mask: a fast path of the CPU provider. With a bias right from 1.21 only.',
+    },
+    {
+      form: 'zero-key',
+      summary: 'A zero key and a zero value added to the plain operators, in place.',
+      conditions: { dtypes: [float, float16, bfloat16, dtypes.double], sink: 'any', mask: true },
+      source: 'Measured on 1.19 to 1.30; standard operators only, so right on every provider.',
+    },
+    {
+      form: 'function',
+      summary: 'One HopfieldAttention node with a model-local function body.',
+      conditions: { sink: 'any', mask: true, onRequest: true },
+      source: 'Measured on 1.19 to 1.30: the body is inlined at load and optimised like the plain graph.',
+    },
+    {
+      form: 'primitives',
+      summary: 'Softmax1 spelled with ReduceMax, Exp, ReduceSum and Div.',
+      conditions: { sink: 'any', mask: true },
+      source: 'Measured on 1.19 to 1.30; standard operators only.',
+    },
+  ],
+}

@@ -1,0 +1,66 @@
+import type { DType } from '../ir/index.ts'
+
+/** How Softmax1 attention is spelled in a written model. */
+export const forms = [
+  'gqa',
+  'attention-zero-key',
+  'mha-zero-key',
+  'zero-key',
+  'function',
+  'primitives',
+] as const
+export type Form = (typeof forms)[number]
+
+/** Execution providers a result can be written for; `any` means it must be right on all of them. */
+export const providers = ['any', 'cpu', 'cuda', 'webgpu'] as const
+export type Provider = (typeof providers)[number]
+
+/** When a form may be used. Every field left out is no condition. */
+export interface FormConditions {
+  /** Oldest runtime version that runs the form right. */
+  readonly since?: string
+  /** Providers on which the form is right. Left out: all of them. */
+  readonly providers?: readonly Exclude<Provider, 'any'>[]
+  /** Oldest default-domain opset the form's operators exist in. */
+  readonly opset?: number
+  readonly dtypes?: readonly DType[]
+  /** `zero`: only Softmax1 itself; `shared`: one sink for all heads; `any`: a sink per head. */
+  readonly sink?: 'zero' | 'shared' | 'any'
+  /** Whether scores may carry a mask or bias the form takes along. */
+  readonly mask?: boolean
+  readonly headSizeMultipleOf?: number
+  /** Queries and keys must be of one length. */
+  readonly selfAttention?: boolean
+  /** Only taken when asked for by name. */
+  readonly onRequest?: boolean
+}
+
+/** One spelling a target accepts, with where the facts come from. */
+export interface FormSpec {
+  readonly form: Form
+  readonly summary: string
+  readonly conditions: FormConditions
+  /** Where each condition was measured or read. */
+  readonly source: string
+}
+
+/** A kind of runtime a model is written for. Data only. */
+export interface Target {
+  readonly name: string
+  readonly summary: string
+  /** Version assumed when none is given; undefined for a target without versions. */
+  readonly defaultVersion: string | undefined
+  /** Domains of operators the runtime knows besides the default one. */
+  readonly domains: readonly string[]
+  /** Oldest runtime version that loads a default-domain opset, newest first: `[opset, version]`. */
+  readonly opsets: readonly (readonly [number, string])[]
+  /** Best first. */
+  readonly forms: readonly FormSpec[]
+}
+
+/** A target, and the version and provider the result must run on. */
+export interface TargetChoice {
+  readonly target: Target
+  readonly version: string | undefined
+  readonly provider: Provider
+}
