@@ -1,11 +1,22 @@
 import type { Pass } from '../src/rewrite/index.ts'
+import { addZeroKey } from './add-zero-key.ts'
+import { checkTarget } from './check-target.ts'
+import { expandAttention } from './expand-attention.ts'
 import { lowerSoftmax1 } from './lower-softmax1.ts'
+import { recognizeSoftmax1 } from './recognize-softmax1.ts'
+import { setSmoothSoftmax } from './set-smooth-softmax.ts'
 import { softmaxToSoftmax1 } from './softmax-to-softmax1.ts'
 
 /** Every pass, in order, by stage: recognize, hopfield, adapt, quantize, lower. */
 export const passes: readonly Pass[] = [
+  // recognize
+  recognizeSoftmax1,
+  expandAttention,
   // hopfield
   softmaxToSoftmax1,
+  setSmoothSoftmax,
+  addZeroKey,
   // lower
   lowerSoftmax1,
+  checkTarget,
 ]

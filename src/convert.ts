@@ -2,6 +2,7 @@
 import { passes } from '../passes/index.ts'
 import { checkOutput, defaultOutput, dumpInto, writeText } from './emit/index.ts'
 import { ConvertError, nothingToConvert, siteLeft } from './errors.ts'
+import { patternUnused } from './explain.ts'
 import { Model } from './ir/index.ts'
 import { closeModel, modelToBytes, openModel, saveModel } from './onnx/index.ts'
 import type { ConvertOptions } from './options.ts'
@@ -9,6 +10,7 @@ import { policiesOf, sinkOf, targetOf, unmatched } from './options.ts'
 import type { FileEntry, ReportDocument } from './report/index.ts'
 import { describeModel, describeRun, unconverted } from './report/index.ts'
 import { runPipeline } from './rewrite/index.ts'
+import { raisedFor } from './targets/index.ts'
 import { tryWritten } from './verification.ts'
 
 /** A model by its path, as the bytes of an ONNX file, or opened. */
@@ -41,11 +43,13 @@ export class ConversionRefused extends ConvertError {
  * that) or when `requireAll` was given and attention is left.
  */
 export async function convert(input: ModelInput, options: ConvertOptions = {}): Promise<ConvertResult> {
-  const target = targetOf(options)
+  const choice = targetOf(options)
   const policies = policiesOf(options)
   const output = outputOf(input, options)
   const model = input instanceof Model ? input : openModel(input)
   try {
+    // A version nobody asked for is at least the one the input model needs.
+    const target = options.targetVersion === undefined ? raisedFor(model, choice) : choice
     const described = await describeModel(model, options)
     const dump = options.dump === undefined ? undefined : dumpInto(options.dump)
     dump?.('input', model)
@@ -54,7 +58,7 @@ export async function convert(input: ModelInput, options: ConvertOptions = {}): 
     const settings = { target, policies, sink: sinkOf(options.sink), form, stopAfter, ...(dump && { dump }) }
     const run = runPipeline(model, passes, settings)
     for (const pattern of unmatched(options, [...run.report.sites.values()])) {
-      run.report.warn('pattern-unused', `"${pattern}" is the name of no softmax in the model`)
+      run.report.warn('pattern-unused', patternUnused(pattern))
     }
     const document = describeRun('convert', { model: described, target, sink: options.sink ?? 0, ...run })
     refuse(document, options)
@@ -69,7 +73,10 @@ export async function convert(input: ModelInput, options: ConvertOptions = {}): 
 }
 
 /** The file to write: what was asked for, or `NAME.outeffhop.onnx` beside a model given by path. */
-function outputOf(input: ModelInput, { output, overwrite = false, dryRun, stopAfter }: ConvertOptions): string | undefined {
+function outputOf(
+  input: ModelInput,
+  { output, overwrite = false, dryRun, stopAfter }: ConvertOptions,
+): string | undefined {
   const from = typeof input === 'string' ? input : undefined
   const extension = endsEarly(stopAfter) ? '.txt' : '.onnx'
   const path = output ?? (from === undefined ? undefined : defaultOutput(from, extension))
@@ -112,5 +119,7 @@ async function write(
     ...(onProgress && { onProgress: (done: number, total: number) => onProgress('write', done, total) }),
   })
   const written = { ...document, files: saved }
-  return options.verify === false || typeof input !== 'string' ? written : await tryWritten(written, model, input, options)
+  return options.verify === false || typeof input !== 'string'
+    ? written
+    : await tryWritten(written, model, input, options)
 }

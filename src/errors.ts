@@ -104,9 +104,75 @@ export function elided(name: string): ConvertError {
   )
 }
 
+/** What the model says about the place of external data is not what the format allows. */
+export function externalMalformed(name: string, what: string, at: Place): ConvertError {
+  return new ConvertError(
+    'external-malformed',
+    'model',
+    `the external data of tensor "${name}" cannot be used: ${what}`,
+    { value: name, ...at },
+    'The model is damaged, or what wrote it is at fault: fetch or export it again.',
+  )
+}
+
+/** The file with external data is not there. */
+export function externalMissing(name: string, location: string, path: string): ConvertError {
+  return new ConvertError(
+    'external-missing',
+    'model',
+    `the data of tensor "${name}" is in "${location}", which is not beside the model`,
+    { value: name, path },
+    'Put the data file where the model is; it was downloaded or exported together with it.',
+  )
+}
+
+/** External data that a model must not refer to: outside of its folder, behind a link, not a file. */
+export function externalRefused(name: string, location: string, why: string): ConvertError {
+  return new ConvertError(
+    'external-refused',
+    'model',
+    `the data of tensor "${name}" is in "${location}", which ${why}`,
+    { value: name },
+    'A model may only refer to files in its own folder. If you trust it, copy the data file beside the model.',
+  )
+}
+
+/** The data of a model given as bytes is in another file. */
+export function externalWithoutFolder(name: string, location: string): ConvertError {
+  return new ConvertError(
+    'external-without-folder',
+    'model',
+    `the data of tensor "${name}" is in "${location}", but the model was given as bytes and has no folder`,
+    { value: name },
+    'Open the model by its path, or say where its data is with the `folder` option.',
+  )
+}
+
 /** The user or the program asked to stop. */
 export function interrupted(): ConvertError {
   return new ConvertError('interrupted', 'interrupted', 'interrupted; nothing was written')
+}
+
+/** Weights can stay in the input file only when the new model is written beside it. */
+export function linkOutside(input: string, folder: string): ConvertError {
+  return new ConvertError(
+    'link-outside',
+    'output',
+    `the weights in "${input}" cannot be referred to from a model in "${folder}"`,
+    { path: input },
+    'Write the new model into the folder of the input, or choose --external-data always, which copies the weights.',
+  )
+}
+
+/** There is no file the weights could stay in. */
+export function linkWithoutFile(): ConvertError {
+  return new ConvertError(
+    'link-without-file',
+    'output',
+    'weights can be left in place only when the model was opened from a file',
+    {},
+    'Choose another mode of external data.',
+  )
 }
 
 /** The bytes are not a well-formed protobuf message of the expected kind. */
@@ -117,6 +183,17 @@ export function malformed(message: string, at: Place): ConvertError {
     message,
     at,
     'The file is damaged or not an ONNX model: fetch or export it again.',
+  )
+}
+
+/** Weights or attributes are read after the model was closed. */
+export function modelClosed(path: string): ConvertError {
+  return new ConvertError(
+    'model-closed',
+    'model',
+    `"${path}" is read after its model was closed`,
+    { path },
+    'Call closeModel when nothing of the model is needed any more.',
   )
 }
 
@@ -197,6 +274,17 @@ export function outputFolderMissing(folder: string): ConvertError {
   )
 }
 
+/** The device or quota has no room left. */
+export function outputFull(path: string, bytes: number): ConvertError {
+  return new ConvertError(
+    'output-full',
+    'output',
+    `there is no room for "${path}", which needs ${(bytes / 2 ** 20).toFixed(1)} MiB; nothing was left behind`,
+    { path },
+    'Free some space, or choose another place with -o FILE.',
+  )
+}
+
 /** The output names a folder. */
 export function outputIsFolder(path: string): ConvertError {
   return new ConvertError(
@@ -227,6 +315,17 @@ export function outputNotWritable(path: string, reason: string): ConvertError {
     `"${path}" cannot be written (${reason})`,
     { path },
     'Check permissions and free space, or choose another place with -o FILE.',
+  )
+}
+
+/** One file of more than 2 GiB, which no runtime can parse. */
+export function outputTooLarge(path: string | undefined, bytes: number): ConvertError {
+  return new ConvertError(
+    'output-too-large',
+    'output',
+    `the model would be one file of ${(bytes / 2 ** 30).toFixed(1)} GiB, and no runtime reads more than 2 GiB`,
+    path === undefined ? {} : { path },
+    'Keep the weights in a file of their own: --external-data auto or always.',
   )
 }
 

@@ -25,7 +25,8 @@ export async function explain(input: ModelInput, options: ExplainOptions = {}): 
     const report = new Report()
     const sites = findSites(model, policies)
     for (const site of sites) report.add(site)
-    for (const pattern of unmatched(options, [...report.sites.values()])) report.warn('pattern-unused', patternUnused(pattern))
+    for (const pattern of unmatched(options, [...report.sites.values()]))
+      report.warn('pattern-unused', patternUnused(pattern))
     return describeRun('explain', { model: await describeModel(model, options), target, sink: 0, report, runs: [] })
   } finally {
     if (model !== input) closeModel(model)

@@ -5,7 +5,10 @@ import type { Inspection } from './report/index.ts'
 import { inspectModel } from './report/index.ts'
 
 /** What is in a model: inputs, outputs, operators, nested graphs, functions, weights. No weight is read. */
-export async function inspect(input: ModelInput, options: { readonly hash?: boolean | undefined } = {}): Promise<Inspection> {
+export async function inspect(
+  input: ModelInput,
+  options: { readonly hash?: boolean | undefined } = {},
+): Promise<Inspection> {
   const model = input instanceof Model ? input : openModel(input)
   try {
     return await inspectModel(model, options)

@@ -6,14 +6,14 @@ export function matcher(pattern: string): (name: string) => boolean {
   const expression = pattern.replace(/[.+^$()|[\]\\]|\*|\?|\{[^{}]*,[^{}]*\}|[{}]/g, (token) => {
     if (token === '*') return '.*'
     if (token === '?') return '.'
-    if (token.length > 1) return `(?:${token.slice(1, -1).split(',').map(escape).join('|')})`
-    return escape(token)
+    if (token.length > 1) return `(?:${token.slice(1, -1).split(',').map(literal).join('|')})`
+    return literal(token)
   })
   const whole = new RegExp(`^${expression}$`, 's')
   return (name) => name === pattern || whole.test(name)
 }
 
-function escape(text: string): string {
+function literal(text: string): string {
   return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
 }
 
@@ -37,7 +37,8 @@ function edits(a: string, b: string): number {
     for (let j = 1; j <= b.length; j++) {
       const same = a[i - 1] === b[j - 1]
       let least = Math.min(at(i - 1, j) + 1, at(i, j - 1) + 1, at(i - 1, j - 1) + (same ? 0 : 1))
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) least = Math.min(least, at(i - 2, j - 2) + 1)
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
+        least = Math.min(least, at(i - 2, j - 2) + 1)
       rows[i]?.push(least)
     }
   }

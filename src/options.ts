@@ -65,7 +65,7 @@ export interface ConvertOptions extends SiteOptions, TargetOptions {
 export type Phase = 'read' | 'convert' | 'write' | 'verify'
 
 /** The target an option set names. Throws `usage` for a name, version or provider that does not exist. */
-export function targetOf(options: TargetOptions & { readonly form?: Form }): TargetChoice {
+export function targetOf(options: TargetOptions & { readonly form?: Form | undefined }): TargetChoice {
   const { target: name = 'ort', targetVersion, provider = 'any', form } = options
   const target = targets.get(name)
   if (target === undefined) throw unknown('target', name, [...targets.keys()])

@@ -48,6 +48,9 @@ function isJudgement(error: unknown): boolean {
 }
 
 function notVerified(document: ReportDocument, reason: string, code: string): ReportDocument {
-  const warning: Warning = { code: `not-verified-${code}`, message: `the result was not tried in ONNX Runtime: ${reason}` }
+  const warning: Warning = {
+    code: `not-verified-${code}`,
+    message: `the result was not tried in ONNX Runtime: ${reason}`,
+  }
   return { ...document, verification: { loaded: false, ran: false, reason }, warnings: [...document.warnings, warning] }
 }

@@ -11,19 +11,24 @@ describe('nested graphs', () => {
         scores: 'kt = Transpose <perm = [0, 1, 3, 2]> (k)',
         normalise: '',
         context: `[choice] c = If (flag) <
-          then_branch = yes () => (float a) { s = MatMul (q, kt) [inner] p = Softmax (s) a = MatMul (p, v) },
-          else_branch = no () => (float b) { b = Identity (v) }>`,
+          then_branch = yes () => (float[] a) { s = MatMul (q, kt) [inner] p = Softmax (s) a = MatMul (p, v) },
+          else_branch = no () => (float[] b) { b = Identity (v) }>`,
       }),
     )
     expect(more).toEqual([])
-    expect([site && verdictOf(site), site?.graphPath, site?.node.name]).toEqual(['attention', 'choice/then_branch', 'inner'])
+    expect([site && verdictOf(site), site?.graphPath, site?.node.name]).toEqual([
+      'attention',
+      'choice/then_branch',
+      'inner',
+    ])
   })
 
   it('are left through the outputs of an If between scores and softmax', () => {
     const [site] = sitesOf(
       blockText({
         inputs: 'bool flag',
-        normalise: 'm = If (flag) <then_branch = t () => (float a) { a = Squeeze (s, none) }, else_branch = e () => (float b) { b = Identity (s) }> p = Softmax <axis = -1> (m)',
+        normalise:
+          'm = If (flag) <then_branch = t () => (float[] a) { a = Squeeze (s, none) }, else_branch = e () => (float[] b) { b = Identity (s) }> p = Softmax <axis = -1> (m)',
         weights: 'int64[0] none = {}',
       }),
     )
@@ -34,7 +39,8 @@ describe('nested graphs', () => {
     const [site] = sitesOf(
       blockText({
         inputs: 'bool flag',
-        normalise: 'p = If (flag) <then_branch = t () => (float a) { a = Softmax (s) }, else_branch = e () => (float b) { b = Identity (s) }>',
+        normalise:
+          'p = If (flag) <then_branch = t () => (float[] a) { a = Softmax (s) }, else_branch = e () => (float[] b) { b = Identity (s) }>',
       }),
     )
     expect(site && verdictOf(site)).toBe('attention')
@@ -44,7 +50,7 @@ describe('nested graphs', () => {
     const sites = sitesOf(
       blockText({
         inputs: 'int64 n, bool go',
-        normalise: `p = Loop (n, go, s) <body = turn (int64 i, bool on, float carried) => (bool on2, float next)
+        normalise: `p = Loop (n, go, s) <body = turn (int64 i, bool on, float[] carried) => (bool on2, float[] next)
           { on2 = Identity (on) a = Softmax <axis = -1> (carried) next = MatMul (a, v) }>`,
         context: 'c = Identity (p)',
       }),
@@ -99,7 +105,7 @@ describe('model-local functions', () => {
     const sites = sitesOf(
       blockText({
         normalise: 'p = local.Normalise <dim = -1> (s)',
-        outputs: 'float z',
+        outputs: 'float[] z',
         before: 'l = MatMul (x, wo) z = local.Normalise <dim = -1> (l)',
         functions: softmax,
       }),
@@ -111,7 +117,7 @@ describe('model-local functions', () => {
     const sites = sitesOf(
       blockText({
         normalise: 'p = Softmax (s)',
-        outputs: 'float z',
+        outputs: 'float[] z',
         before: 'z = local.Classify (x, wo)',
         functions: `${header} Classify (x, w) => (y) { l = MatMul (x, w) y = Softmax (l) }`,
       }),

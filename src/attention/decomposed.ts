@@ -4,7 +4,7 @@ import { reducedAxes } from '../ops/index.ts'
 import type { Normaliser } from './normaliser.ts'
 import { difference, negated, peel, peelRow, pick } from './peel.ts'
 import type { Shift } from './shift.ts'
-import { maximumShift } from './shift.ts'
+import { hasForeignShift, maximumShift } from './shift.ts'
 import type { Reason, Sink } from './site.ts'
 
 /** A sum of exponentials over one axis, with whatever is added to it. */
@@ -59,6 +59,7 @@ function quotient(node: Node, top: Value, bottom: Value, facts: Facts): Normalis
   const shift = maximumShift(exponent, axis, facts)
   const added = meaningOf(denominator.extras, shift, facts)
   const masked = exponential !== exp
+  const foreign = !shift && hasForeignShift(exponent, facts)
   return {
     node,
     nodes: [...(shift?.nodes ?? []), exponential, denominator.sum, node],
@@ -68,7 +69,7 @@ function quotient(node: Node, top: Value, bottom: Value, facts: Facts): Normalis
     axis,
     alsoAxes: [],
     sink: added.sink,
-    problem: added.problem ?? (masked ? 'masked-exponentials' : undefined),
+    problem: added.problem ?? (masked ? 'masked-exponentials' : foreign ? 'unknown-shift' : undefined),
   }
 }
 

@@ -3,7 +3,7 @@ import type { Facts } from '../ops/index.ts'
 import { decomposedSoftmax } from './decomposed.ts'
 import { sigmoidGate } from './gate.ts'
 import { peel } from './peel.ts'
-import { maximumShift } from './shift.ts'
+import { hasForeignShift, maximumShift } from './shift.ts'
 import type { Reason, Sink } from './site.ts'
 
 /** One spelling of a softmax, whatever it is used for. */
@@ -67,7 +67,8 @@ function softmaxNode(node: Node, facts: Facts): Normaliser | undefined {
   const { axis, alsoAxes } = softmaxAxes(node, value, facts)
   const shift = axis === undefined ? undefined : maximumShift(value, axis, facts)
   const found = plain(node, shift?.input ?? value, axis, 'softmax')
-  return found && { ...found, alsoAxes, nodes: [...(shift?.nodes ?? []), node] }
+  const problem = !shift && hasForeignShift(value, facts) ? 'unknown-shift' : undefined
+  return found && { ...found, alsoAxes, nodes: [...(shift?.nodes ?? []), node], problem }
 }
 
 /** Before opset 13 the axes from `axis` on are flattened and `axis` defaults to 1; after it one axis counts, by default the last. */

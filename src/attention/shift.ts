@@ -20,9 +20,18 @@ export function maximumShift(value: Value, axis: number | undefined, facts: Fact
   return nodes && { input: parts.left, maximum: parts.right, nodes: [...nodes, parts.node] }
 }
 
+/**
+ * Whether a maximum is subtracted that is not the maximum of what it is subtracted from. Softmax does not care about a shift
+ * of a row; Softmax1 does, and what the scores were before is not known.
+ */
+export function hasForeignShift(value: Value, facts: Facts): boolean {
+  const parts = difference(value, facts)
+  return parts !== undefined && maximumOf(parts.right, undefined, undefined, facts) !== undefined
+}
+
 function maximumOf(
   value: Value | undefined,
-  x: Value,
+  x: Value | undefined,
   axis: number | undefined,
   facts: Facts,
   depth = 6,
@@ -38,9 +47,9 @@ function maximumOf(
   }
   switch (node.op) {
     case 'ReduceMax':
-      return peel(node.input(0)) === peel(x) && reduces(node, axis, facts) ? [node] : undefined
+      return isOver(node, x) && reduces(node, axis, facts) ? [node] : undefined
     case 'TopK':
-      return peel(node.input(0)) === peel(x) && facts.scalar(node.input(1)) === 1 ? [node] : undefined
+      return isOver(node, x) && facts.scalar(node.input(1)) === 1 ? [node] : undefined
     case 'Max':
       return through(node.inputs.map((_, i) => i))
     case 'Where':
@@ -57,4 +66,9 @@ function maximumOf(
 function reduces(node: Node, axis: number | undefined, facts: Facts): boolean {
   const axes = reducedAxes(node, facts)
   return axes !== undefined && (axis === undefined || axes.includes(axis))
+}
+
+/** Whether a maximum is taken of `x`; of anything when no `x` is given. */
+function isOver(node: Node, x: Value | undefined): boolean {
+  return x === undefined || peel(node.input(0)) === peel(x)
 }

@@ -22,6 +22,7 @@ export type Reason =
   | 'quantized-softmax'
   | 'static-memory'
   | 'unknown-denominator'
+  | 'unknown-shift'
   | 'unknown-sink'
   | 'unshifted-one'
   | 'v-constant'

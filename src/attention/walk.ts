@@ -152,7 +152,11 @@ function stepBack(cursor: Cursor, wiring: Wiring, result: Result): Cursor[] {
   const rule = record.axes
   const next = rule.back(node, output, axis, facts).flatMap((at) => {
     const input = node.input(at.port)
-    const mixed = carryMixed(cursor, (a) => rule.back(node, output, a, facts).find((b) => b.port === at.port)?.axis)
+    const mixed = carryMixed(cursor, (a) =>
+      (rule.origins?.(node, a, facts) ?? rule.back(node, output, a, facts))
+        .filter((b) => b.port === at.port)
+        .map((b) => b.axis),
+    )
     if (!input || !mixed) return []
     const step = { node, input: at.port, output, axisIn: at.axis, axisOut: axis }
     const mixings = cursor.mixings + (summed.length > 0 ? 1 : 0)
@@ -260,7 +264,8 @@ function meetScores(
   const through = (own: Operand, extra: readonly string[]): Cursor[] => {
     const mixed = carryMixed(cursor, (axis) => {
       const l = labelAt(product.output, axis)
-      return l === undefined ? undefined : axisOf(own.labels, l)
+      const inner = l === undefined ? undefined : axisOf(own.labels, l)
+      return inner === undefined ? [] : [inner]
     })
     const axis = axisOf(own.labels, label)
     if (!mixed || axis === undefined) return []
@@ -347,8 +352,8 @@ function mayCarryProbabilities(passage: string | undefined): boolean {
   return passage === 'layout' || passage === 'arithmetic' || passage === 'normalise'
 }
 
-/** The mixed axes on the other side of a node; `undefined` when one is lost. */
-function carryMixed(cursor: Cursor, map: (axis: number) => number | undefined): number[] | undefined {
+/** The mixed axes on the other side of a node; `undefined` when one is lost. A merged axis stands for all its parts. */
+function carryMixed(cursor: Cursor, map: (axis: number) => readonly number[]): number[] | undefined {
   const mixed = cursor.mixed.map(map)
-  return mixed.every((axis) => axis !== undefined) ? mixed : undefined
+  return mixed.every((axes) => axes.length > 0) ? [...new Set(mixed.flat())] : undefined
 }

@@ -13,8 +13,8 @@ export type FlagTable = Readonly<Record<string, Options>>
 /** What a command is given: its flags, the flags of every command, and its positional argument. */
 export type Arguments<F extends FlagTable> = InferredOptionTypes<F> & {
   readonly model: string
-  readonly json: boolean
-  readonly quiet: boolean
+  readonly json: boolean | undefined
+  readonly quiet: boolean | undefined
   readonly color: boolean | undefined
 }
 

@@ -3,14 +3,15 @@ import { policyNames } from '../options.ts'
 import { forms, providers, targets } from '../targets/index.ts'
 
 /** A flag that takes names or patterns, one each time it is given. */
-const names = (describe: string) => ({ type: 'string', array: true, requiresArg: true, describe }) as const
+const names = (describe: string) =>
+  ({ type: 'string', array: true, requiresArg: true, group: 'Sites:', describe }) as const
 
 /** Flags of every command. */
 export const commonFlags = {
-  json: { type: 'boolean', default: false, describe: 'Print one JSON document on stdout' },
+  json: { type: 'boolean', describe: 'Print one JSON document on stdout' },
   quiet: { type: 'boolean', alias: 'q', default: false, describe: 'Print errors only' },
   color: { type: 'boolean', describe: 'Colours; default: on a terminal, unless NO_COLOR is set' },
-  debug: { type: 'boolean', default: false, hidden: true, describe: 'Print the stack of an error' },
+  debug: { type: 'boolean', hidden: true, describe: 'Print the stack of an error' },
 } as const satisfies Record<string, Options>
 
 /** Which softmaxes count. */
@@ -22,6 +23,7 @@ export const siteFlags = {
     type: 'string',
     array: true,
     requiresArg: true,
+    group: 'Sites:',
     choices: policyNames,
     describe: 'Debatable attention that is left alone otherwise',
   },
@@ -29,7 +31,13 @@ export const siteFlags = {
 
 /** Where the result will run. */
 export const targetFlags = {
-  target: { type: 'string', default: 'ort', choices: [...targets.keys()], requiresArg: true, describe: 'What the result is for' },
+  target: {
+    type: 'string',
+    default: 'ort',
+    choices: [...targets.keys()],
+    requiresArg: true,
+    describe: 'What the result is for',
+  },
   'target-version': { type: 'string', requiresArg: true, describe: 'Oldest version that must run the result' },
   provider: {
     type: 'string',
@@ -42,7 +50,7 @@ export const targetFlags = {
 } as const satisfies Record<string, Options>
 
 export const hashFlag = {
-  hash: { type: 'boolean', default: false, describe: 'Put the sha256 of every file in the report' },
+  hash: { type: 'boolean', describe: 'Put the sha256 of every file in the report' },
 } as const satisfies Record<string, Options>
 
 /** The name-valued flags as site options. */

@@ -1,6 +1,6 @@
 import type { Argv } from 'yargs'
 import yargs from 'yargs'
-import { exitCodes } from '../errors.ts'
+import { exitCodes, usage } from '../errors.ts'
 import type { Arguments, Command, Environment, FlagTable } from './command.ts'
 import { convertCommand } from './commands/convert.ts'
 import { explainCommand } from './commands/explain.ts'
@@ -8,9 +8,12 @@ import { inspectCommand } from './commands/inspect.ts'
 import { passesCommand } from './commands/passes.ts'
 import { targetsCommand } from './commands/targets.ts'
 import { commonFlags } from './flags.ts'
-import { explainUsage } from './usage.ts'
+import { checkCommand, explainUsage } from './usage.ts'
 
 const commands: readonly Command[] = [convertCommand, explainCommand, inspectCommand, passesCommand, targetsCommand]
+
+const allFlags: FlagTable = Object.assign({}, commonFlags, ...commands.map((command) => command.flags))
+const commandNames = ['convert', 'explain', 'inspect', 'passes', 'targets', 'completion']
 
 const exits =
   'Exit codes: 0 done; 1 a check failed (nothing to convert, --require-all); 2 usage; 3 the model cannot be read or converted; ' +
@@ -20,7 +23,8 @@ const exits =
 export async function run(argv: readonly string[], environment: Environment): Promise<number> {
   const { world } = environment
   let code: number = exitCodes.done
-  const program = declare(environment, (given) => {
+  checkCommand(argv, commandNames)
+  const program = declare(argv, environment, (given) => {
     code = given
   })
   if (argv.length === 0) {
@@ -35,7 +39,7 @@ export async function run(argv: readonly string[], environment: Environment): Pr
   return code
 }
 
-function declare(environment: Environment, done: (code: number) => void): Argv {
+function declare(argv: readonly string[], environment: Environment, done: (code: number) => void): Argv {
   const program = yargs()
     .scriptName('outeffhop-convert')
     .usage('$0 MODEL [-o FILE]\n\nRewrites every attention softmax of an ONNX model to Softmax1.')
@@ -52,9 +56,10 @@ function declare(environment: Environment, done: (code: number) => void): Argv {
     .example('$0 explain model.onnx', 'say for every softmax what it is')
     .example('$0 model.onnx --dry-run --json', 'what would be done, for a program')
     .completion('completion', 'Print a completion script for your shell')
+    .check(checkRepeated)
     .wrap(Math.min(100, environment.world.stdout.columns ?? 100))
     .fail((message: string | null, error: Error | undefined) => {
-      throw error ?? explainUsage(message ?? '', flagNames())
+      throw error ?? explainUsage(message ?? '', argv, Object.keys(allFlags))
     })
   for (const command of commands) {
     program.command(
@@ -73,8 +78,12 @@ function withPositionals(builder: Argv, { usage, flags }: Command): Argv {
   return configured.positional('model', { type: 'string', describe: 'The ONNX file' })
 }
 
-function flagNames(): string[] {
-  return [commonFlags, ...commands.map((command) => command.flags)].flatMap((flags) => Object.keys(flags))
+/** Refuses two values for a flag that has one: yargs makes a list of them. */
+function checkRepeated(args: Readonly<Record<string, unknown>>): true {
+  for (const [name, flag] of Object.entries(allFlags)) {
+    if (flag.array !== true && Array.isArray(args[name])) throw usage(`--${name} is given more than once`)
+  }
+  return true
 }
 
 /** `--sink -inf` as one word: a value that begins with a dash and a letter would be read as flags. */

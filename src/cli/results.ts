@@ -3,8 +3,8 @@ import { paintFor } from './terminal.ts'
 import type { World } from './world.ts'
 
 export interface Printing {
-  readonly json: boolean
-  readonly quiet: boolean
+  readonly json: boolean | undefined
+  readonly quiet: boolean | undefined
   readonly color?: boolean | undefined
   readonly dryRun?: boolean | undefined
 }

@@ -9,7 +9,8 @@ export function writeText(path: string, model: Model): { path: string; bytes: nu
   try {
     writeFileSync(path, text)
   } catch (error) {
-    if (error instanceof Error && 'syscall' in error && 'code' in error) throw outputNotWritable(path, String(error.code))
+    if (error instanceof Error && 'syscall' in error && 'code' in error)
+      throw outputNotWritable(path, String(error.code))
     throw error
   }
   return { path, bytes: text.length, sha256: null }

@@ -1,6 +1,9 @@
-import type { Model } from '../ir/index.ts'
-import type { Budget, Field, Fields, Source } from '../wire/index.ts'
-import type { Head, RangePayload } from './data/range.ts'
+import type { Model, Node } from '../ir/index.ts'
+import type { Budget, Fields, FileSource, Source } from '../wire/index.ts'
+import { openLocation } from './data/location.ts'
+
+/** Most files with external data that are open at once; exporters may write one for each weight. */
+const openFiles = 32
 
 /** What the reader knows about the file of a model: the origin of a `Model`. */
 export class Document {
@@ -8,19 +11,43 @@ export class Document {
   readonly budget: Budget
   /** The fields of the model message. */
   readonly fields: Fields
+  /** Where external data is looked for, when not beside the model. */
+  readonly folder: string | undefined
+  readonly #strictLinks: boolean
   /** The model's own fields as they were read, to see what changed. */
   header = { irVersion: 0, producerName: '', producerVersion: '', docString: '' }
+  /** Nodes with an attribute whose tensor has external data. */
+  readonly externalNodes: Node[] = []
+  readonly #files = new Map<string, FileSource>()
   /** Strings that occur again and again (operators, domains), one object each. */
   readonly #interned = new Map<string, string>()
 
-  constructor(source: Source, budget: Budget, fields: Fields) {
-    this.source = source
-    this.budget = budget
+  constructor(fields: Fields, options: { folder?: string | undefined; strictLinks?: boolean | undefined } = {}) {
+    this.source = fields.source
+    this.budget = fields.budget
     this.fields = fields
+    this.folder = options.folder
+    this.#strictLinks = options.strictLinks ?? false
   }
 
-  external(_entries: ReadonlyMap<string, string>, _head: Head, field: Field): RangePayload {
-    throw new Error(`external data is not there yet ${field.start}`)
+  /** The file a location names, opened once. Throws a typed error when it is missing or must not be read. */
+  externalFile(tensor: string, location: string): FileSource {
+    const known = this.#files.get(location)
+    if (known) return known
+    const file = openLocation(tensor, location, this.source.path, this.folder, this.#strictLinks)
+    const open = [...this.#files.values()].filter((other) => other.isOpen)
+    if (open.length >= openFiles) open[0]?.release()
+    this.#files.set(location, file)
+    return file
+  }
+
+  /** Every file the model is read from, as far as they were needed. */
+  get sources(): readonly Source[] {
+    return [this.source, ...this.#files.values()]
+  }
+
+  close(): void {
+    for (const source of this.sources) source.close()
   }
 
   intern(text: string): string {

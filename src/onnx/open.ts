@@ -1,38 +1,105 @@
+import { closeSync, openSync, statSync } from 'node:fs'
+import { ConvertError, modelEmpty, modelIsFolder, modelMissing, modelNotOnnx, modelUnreadable } from '../errors.ts'
 import type { Model } from '../ir/index.ts'
-import { Budget, BytesSource, Fields, FileSource } from '../wire/index.ts'
+import type { Source } from '../wire/index.ts'
+import { Budget, BytesSource, Fields, FileSource, place, wireType } from '../wire/index.ts'
 import { Document, documentOf } from './document.ts'
+import { kindOfFile } from './kind-of-file.ts'
 import { readModel } from './read/model.ts'
+import { schema } from './schema.ts'
 
 export interface OpenOptions {
-  /** How much structure the file may have: a field is one unit, a node sixteen. Default 8 million. */
-  readonly budget?: number
+  /** How much structure the file may have: a field is one unit, a value eight, a node sixteen. Default 8 million. */
+  readonly budget?: number | undefined
   /** Refuses external data behind symbolic or hard links, which by default may point inside the model's folder. */
-  readonly strictLinks?: boolean
+  readonly strictLinks?: boolean | undefined
+  /** Where external data is, when not beside the model. A model given as bytes has no folder of its own. */
+  readonly folder?: string | undefined
 }
 
 /**
  * Opens a model. Only its structure is read; weights are read when they are asked for or saved, so memory does not grow
  * with them. The file stays open until {@link closeModel}.
+ *
+ * Throws a typed error that names the byte offset when the bytes are not a well-formed model.
  */
 export function openModel(input: string | Uint8Array, options: OpenOptions = {}): Model {
-  const source = typeof input === 'string' ? FileSource.open(input) : new BytesSource(input)
+  const source = typeof input === 'string' ? openFile(input) : new BytesSource(input)
   try {
-    const budget = new Budget(options.budget ?? 8_000_000)
-    return readModel(new Document(source, budget, new Fields(source, 0, source.size, budget)))
+    if (source.size === 0) throw modelEmpty(source.path)
+    return read(source, options)
   } catch (error) {
     source.close()
     throw error
   }
 }
 
-/** Closes the files of a model. Its tensors cannot be read any more. */
+/** Closes the files of a model. Its weights and attributes cannot be read any more. */
 export function closeModel(model: Model): void {
-  documentOf(model)?.source.close()
+  documentOf(model)?.close()
 }
 
-/** Where the model was read from and how large it is; external data is not counted. */
+/** Where the model was read from and how large that file is; external data is not counted. */
 export function modelSize(model: Model): { path?: string; bytes: number } {
   const source = documentOf(model)?.source
   if (!source) return { bytes: 0 }
   return source.path === undefined ? { bytes: source.size } : { path: source.path, bytes: source.size }
+}
+
+function openFile(path: string): FileSource {
+  const stat = statOf(path)
+  if (stat.isDirectory()) throw modelIsFolder(path)
+  // A pipe or device would make the open wait, and has no positions to read at.
+  if (!stat.isFile()) throw modelUnreadable(path, new Error('it is not a file'))
+  try {
+    return fileSource(path)
+  } catch (error) {
+    throw modelUnreadable(path, error as Error)
+  }
+}
+
+function statOf(path: string) {
+  try {
+    return statSync(path)
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code
+    throw code === 'ENOENT' || code === 'ENOTDIR' ? modelMissing(path) : modelUnreadable(path, error as Error)
+  }
+}
+
+function fileSource(path: string): FileSource {
+  const fd = openSync(path, 'r')
+  try {
+    return new FileSource(path, fd)
+  } catch (error) {
+    closeSync(fd)
+    throw error
+  }
+}
+
+function read(source: Source, options: OpenOptions): Model {
+  const budget = new Budget(options.budget ?? 8_000_000)
+  let fields: Fields | undefined
+  try {
+    fields = new Fields(source, 0, source.size, budget)
+    if (!has(fields, schema.Model.graph, wireType.bytes)) throw modelNotOnnx('it has no graph', place(source, 0))
+    return readModel(new Document(fields, options))
+  } catch (error) {
+    throw explained(error, source, fields)
+  }
+}
+
+/** Says what the file is where it is something else than ONNX; a fault inside a model stays what it is. */
+function explained(error: unknown, source: Source, fields: Fields | undefined): unknown {
+  if (!(error instanceof ConvertError) || (error.code !== 'malformed' && error.code !== 'model-not-onnx')) return error
+  const kind = kindOfFile(source)
+  if (kind !== undefined) return modelNotOnnx(kind, place(source, 0))
+  if (!fields || error.code === 'model-not-onnx') return error
+  const version = has(fields, schema.Model.irVersion, wireType.varint)
+  return version ? error : modelNotOnnx(`it is another kind of protobuf (${error.message})`, error.at)
+}
+
+function has(fields: Fields, number: number, wire: number): boolean {
+  for (let i = 0; i < fields.count; i++) if (fields.number(i) === number && fields.wire(i) === wire) return true
+  return false
 }

@@ -2,6 +2,7 @@ import { closeSync, openSync, renameSync, rmSync } from 'node:fs'
 import type { Model } from '../ir/index.ts'
 import { emit, FileSink, MemorySink, totalSize } from '../wire/index.ts'
 import { modelPieces } from './write/model.ts'
+import { inPlace } from './write/storage.ts'
 
 export interface SaveOptions {
   readonly externalData?: 'auto' | 'always' | 'never' | 'link'
@@ -19,14 +20,14 @@ export interface SavedFile {
 
 /** The model as bytes in memory. */
 export function modelToBytes(model: Model): Uint8Array {
-  const pieces = modelPieces(model, { kind: 'inline' })
+  const pieces = modelPieces(model, inPlace)
   const sink = new MemorySink(totalSize(pieces))
   for (const _ of emit(pieces, sink));
   return sink.bytes
 }
 
 export async function saveModel(model: Model, path: string, _options: SaveOptions = {}): Promise<SavedFile[]> {
-  const pieces = modelPieces(model, { kind: 'inline' })
+  const pieces = modelPieces(model, inPlace)
   const temporary = `${path}.tmp`
   const fd = openSync(temporary, 'w')
   try {

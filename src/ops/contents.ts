@@ -1,5 +1,5 @@
 /** Content rules: how the elements of small tensors (sizes, axes, scales) are computed. Elements are flattened row by row. */
-import type { Node } from '../ir/index.ts'
+import type { Node, Value } from '../ir/index.ts'
 import type { Facts } from './facts.ts'
 import { axisSymbol } from './facts.ts'
 import { shapeAt, sliceBounds } from './shapes.ts'
@@ -68,8 +68,21 @@ export const sliceContent: ContentRule = (node, facts) => {
 
 export const concatContent: ContentRule = (node, facts) => {
   if (!isVector(node, facts)) return undefined
-  const parts = node.inputs.map((v) => facts.content(v))
+  const parts = node.inputs.map((v) => facts.content(v) ?? (v && namedElements(v, facts)))
   return parts.every((p) => p !== undefined) ? parts.flat() : undefined
+}
+
+const samePlaces = new Set(['Unsqueeze', 'Squeeze', 'Reshape', 'Cast', 'Identity'])
+
+/** Symbols for elements that cannot be computed: a size nobody knows is still the same size wherever it is used. */
+function namedElements(value: Value, facts: Facts): Content {
+  const shape = facts.shape(value)
+  const count = shape?.length === 1 ? shape[0] : undefined
+  if (typeof count !== 'number' || count > 8) return undefined
+  let source = value
+  while (source.producer && samePlaces.has(source.producer.op) && source.producer.input(0))
+    source = source.producer.input(0) as Value
+  return Array.from({ length: count }, (_, i) => axisSymbol(source, i, 'element'))
 }
 
 export const expandContent: ContentRule = (node, facts) => {

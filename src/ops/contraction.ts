@@ -64,9 +64,10 @@ export function labelledProduct(node: Node, facts: Facts): LabelledProduct | und
   return undefined
 }
 
-/** Labels that are summed over: in an operand, not in the output. */
+/** Labels the product sums over: in more than one operand, not in the output. */
 export function contractedLabels(product: LabelledProduct): string[] {
-  return [...new Set(product.operands.flatMap((o) => o.labels))].filter((l) => !product.output.includes(l))
+  const shared = (label: string): boolean => product.operands.filter((o) => o.labels.includes(label)).length > 1
+  return [...new Set(product.operands.flatMap((o) => o.labels))].filter((l) => !product.output.includes(l) && shared(l))
 }
 
 /** Negative axis of a label in an operand or in the output; `undefined` when it is not there. */

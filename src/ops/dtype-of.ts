@@ -42,6 +42,9 @@ export function dtypeOf(value: Value, depth = 0): number | undefined {
       return firstType([node.input(1)], depth)
     case 'CastLike':
       return firstType([node.input(1)], depth)
+    case 'EmbedLayerNormalization':
+    case 'MatMulIntegerToFloat':
+      return firstType([node.input(2)], depth)
     case 'DynamicQuantizeLinear':
     case 'QuantizeLinear':
       return firstType([node.input(2)], depth)

@@ -278,9 +278,9 @@ function sameAttribute(a: Attribute, b: Attribute | undefined): boolean {
   return a === b
 }
 
-/** A name for an axis nobody names, the same every time it is asked for. */
-export function axisSymbol(value: Value, axis: number): Size {
-  return `⟨${value.name.replaceAll('*', '×')}⟩${axis}`
+/** A name for an axis (or an element) of a value that nobody names, the same every time it is asked for. */
+export function axisSymbol(value: Value, index: number, of: 'axis' | 'element' = 'axis'): Size {
+  return `⟨${value.name.replaceAll('*', '×')}⟩${of === 'axis' ? '' : 'e'}${index}`
 }
 
 function isStatic(shape: readonly Dim[] | undefined, value: Value): boolean {
@@ -288,9 +288,7 @@ function isStatic(shape: readonly Dim[] | undefined, value: Value): boolean {
   const dtype = value.dtype
   const mayCarrySizes = dtype === undefined || !isFloat(dtype) || value.producer?.opType === 'Constant'
   return (
-    shape?.every((d) => typeof d === 'number') === true &&
-    !(mayCarrySizes && shape.length <= 1) &&
-    !isScalarLike(shape)
+    shape?.every((d) => typeof d === 'number') === true && !(mayCarrySizes && shape.length <= 1) && !isScalarLike(shape)
   )
 }
 

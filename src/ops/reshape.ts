@@ -5,6 +5,8 @@ import { divideSizes, productOf, timesSizes } from './size.ts'
 interface ReshapeGroup {
   readonly from: readonly number[]
   readonly to: readonly number[]
+  /** Whether sizes prove the group; else an axis of equal size on both sides was taken for the same axis. */
+  readonly certain: boolean
 }
 
 /** An axis found on the other side of a Reshape; not `exact` when the sizes could not decide and position did. */
@@ -34,7 +36,8 @@ export function mapThroughReshape(
     const own = group.from.filter((i) => from[i] !== 1)
     const other = group.to.filter((i) => to[i] !== 1)
     if (size === 1) return unitAxis(group, from, to, index)
-    if (own.length === 1 && other.length === 1) return { axis: (other[0] as number) - to.length, exact: true }
+    const alone = own.length === 1 && other.length === 1
+    if (alone && (group.certain || guess)) return { axis: (other[0] as number) - to.length, exact: group.certain }
   }
   return guess && axis === -1 ? { axis: -1, exact: false } : undefined
 }
@@ -55,6 +58,7 @@ export function relatedThroughReshape(
   const own = group.from.filter((i) => from[i] !== 1)
   const other = group.to.filter((i) => to[i] !== 1)
   const at = own.indexOf(index)
+  if (!group.certain && own.length > 1 && other.length > 1) return []
   // (B, H*D) to (B*H, D): the last axis of the one is part of the last axis of the other.
   const related =
     own.length > 1 && other.length > 1 && at >= 0 ? [at === own.length - 1 ? other.at(-1)! : other[0]!] : other
@@ -69,30 +73,41 @@ export function reshapeGroups(from: readonly Size[], to: readonly Size[]): Resha
   while (i > 0 || j > 0) {
     const endI = i
     const endJ = j
-    let left: Size = 1
-    let right: Size = 1
-    if (i > 0) left = from[--i] as Size
-    if (j > 0) right = to[--j] as Size
-    while (left !== right && (i > 0 || j > 0)) {
-      if (i > 0 && (j === 0 || (divideSizes(right, left) !== undefined && divideSizes(left, right) === undefined)))
-        left = timesSizes(left, from[--i] as Size)
-      else if (j > 0 && (i === 0 || divideSizes(left, right) !== undefined)) right = timesSizes(right, to[--j] as Size)
-      else return [...prefix(from, to, i, j, endI, endJ), ...groups]
+    let left: Size = i > 0 ? (from[--i] as Size) : 1
+    let right: Size = j > 0 ? (to[--j] as Size) : 1
+    while (left !== right) {
+      if (i > 0 && (j === 0 || contains(right, left))) left = timesSizes(left, from[--i] as Size)
+      else if (j > 0 && (i === 0 || contains(left, right))) right = timesSizes(right, to[--j] as Size)
+      // All elements are accounted for: what is left on both sides is one group, whatever its symbols say.
+      else if (i === 0 && j === 0) break
+      else return [...undecided(from, to, endI, endJ), ...groups]
     }
-    groups.unshift({ from: range(i, endI), to: range(j, endJ) })
+    groups.unshift({ from: range(i, endI), to: range(j, endJ), certain: true })
   }
   return groups
 }
 
-/** Where the right side cannot be told apart: equal leading axes pair up and the rest is one group. */
-function prefix(from: readonly Size[], to: readonly Size[], _i: number, _j: number, endI: number, endJ: number) {
+/** Whether `whole` is a proper multiple of `part`. */
+function contains(whole: Size, part: Size): boolean {
+  return divideSizes(whole, part) !== undefined && divideSizes(part, whole) === undefined
+}
+
+/** Where sizes cannot decide, an axis of the same size on both sides is taken for the same axis; what lies between is a group. */
+function undecided(from: readonly Size[], to: readonly Size[], endI: number, endJ: number): ReshapeGroup[] {
   const groups: ReshapeGroup[] = []
-  let k = 0
-  while (k < endI && k < endJ && from[k] === to[k]) {
-    groups.push({ from: [k], to: [k] })
-    k++
+  let startI = 0
+  let startJ = 0
+  for (let i = 0; i < endI; i++) {
+    const next = from[i] === 1 ? -1 : to.indexOf(from[i] as Size, startJ)
+    const leading = i === startI && from[i] === to[startJ] && startJ < endJ && groups.every((g) => g.certain)
+    const j = leading ? startJ : next
+    if (j < 0 || j >= endJ || (!leading && to.indexOf(from[i] as Size, j + 1) >= 0)) continue
+    if (!leading) groups.push({ from: range(startI, i), to: range(startJ, j), certain: false })
+    groups.push({ from: [i], to: [j], certain: leading })
+    startI = i + 1
+    startJ = j + 1
   }
-  groups.push({ from: range(k, endI), to: range(k, endJ) })
+  groups.push({ from: range(startI, endI), to: range(startJ, endJ), certain: groups.every((g) => g.certain) })
   return groups
 }
 

@@ -275,33 +275,47 @@ export const convShape: ShapeRule = (node, facts) => {
   if (rank === undefined) return undefined
   const group = facts.int(node, 'group') ?? 1
   const channels = node.opType === 'ConvTranspose' ? weight && timesSizes(weight[1] as Size, group) : weight?.[0]
-  const kept = keepsSpatialSize(node, facts)
   return Array.from({ length: rank }, (_, i) => {
     if (i === 0) return data?.[0] ?? made(node, 0)
     if (i === 1) return channels ?? made(node, 1)
-    return (kept ? data?.[i] : undefined) ?? made(node, i)
+    return windowedSize(node, i - 2, data?.[i], weight?.[i], facts) ?? made(node, i)
   })
 }
 
-/** 1x1 convolutions and "same" padding with stride 1 leave spatial sizes alone. */
-function keepsSpatialSize(node: Node, facts: Facts): boolean {
-  const weight = shapeAt(node, 1, facts)
-  const kernel = facts.ints(node, 'kernel_shape') ?? weight?.slice(2)
-  if (!kernel || node.opType === 'ConvTranspose') return false
-  const strides = facts.ints(node, 'strides') ?? kernel.map(() => 1)
-  const dilations = facts.ints(node, 'dilations') ?? kernel.map(() => 1)
-  const pads = facts.ints(node, 'pads') ?? kernel.flatMap(() => [0, 0])
-  return kernel.every((k, i) => {
-    if (typeof k !== 'number' || strides[i] !== 1) return false
-    return (pads[i] ?? 0) + (pads[i + kernel.length] ?? 0) === (k - 1) * (dilations[i] ?? 1)
-  })
+/** Size of a spatial axis after a sliding window: `floor((size + pads - dilation * (kernel - 1) - 1) / stride) + 1`. */
+function windowedSize(
+  node: Node,
+  axis: number,
+  size: Size | undefined,
+  weight: Size | undefined,
+  facts: Facts,
+): Size | undefined {
+  const kernel = facts.ints(node, 'kernel_shape')?.[axis] ?? weight
+  const stride = facts.ints(node, 'strides')?.[axis] ?? 1
+  const padding = facts.attribute(node, 'auto_pad')
+  if (size === undefined || typeof kernel !== 'number' || node.opType === 'ConvTranspose') return undefined
+  if (padding?.kind === 'string' && padding.value.startsWith('SAME'))
+    return stride === 1 ? size : typeof size === 'number' ? Math.ceil(size / stride) : undefined
+  const pads = facts.ints(node, 'pads') ?? []
+  const spatial = pads.length / 2
+  const dilation = facts.ints(node, 'dilations')?.[axis] ?? 1
+  const rest = (pads[axis] ?? 0) + (pads[axis + spatial] ?? 0) - dilation * (kernel - 1)
+  if (stride === 1) return addSizes(size, rest)
+  if (typeof size !== 'number') return undefined
+  const steps = (size + rest - 1) / stride
+  return ((facts.int(node, 'ceil_mode') ?? 0) !== 0 ? Math.ceil(steps) : Math.floor(steps)) + 1
 }
 
 /** Pooling and resizing: rank, batch and channels of the input. */
 export const poolShape: ShapeRule = (node, facts) => {
   const shape = shapeAt(node, 0, facts)
   const one = node.opType.startsWith('Global')
-  return shape?.map((size, i) => (i < 2 ? size : one ? 1 : made(node, i)))
+  const windowed = node.opType.endsWith('Pool')
+  return shape?.map((size, i) => {
+    if (i < 2) return size
+    if (one) return 1
+    return (windowed ? windowedSize(node, i - 2, size, undefined, facts) : undefined) ?? made(node, i)
+  })
 }
 
 /** Same rank as input 0, sizes unknown. */

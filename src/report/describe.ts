@@ -6,7 +6,10 @@ import type { ModelEntry, ReportDocument, SiteEntry } from './document.ts'
 import { countSites, finite, schema } from './document.ts'
 
 /** A model as the report names it. Hashing reads the whole file. */
-export async function describeModel(model: Model, options: { readonly hash?: boolean }): Promise<ModelEntry> {
+export async function describeModel(
+  model: Model,
+  options: { readonly hash?: boolean | undefined },
+): Promise<ModelEntry> {
   const { path, bytes } = modelSize(model)
   return {
     path: path ?? null,
@@ -55,6 +58,21 @@ function sinkWords(sink: RunFacts['sink']): string | number {
 
 function siteEntry(site: SiteReport): SiteEntry {
   const sink = typeof site.sink === 'number' ? finite(site.sink) : (site.sink?.map(finite) ?? null)
-  const { node, graph, op, spelling, verdict, reason, message, converted, form, formReason, rejectedForms, notes } = site
-  return { node, graph, op, spelling, verdict, reason, message, converted, form, formReason, rejectedForms, sink, notes }
+  const { node, graph, op, spelling, verdict, reason, message, converted, form, formReason, rejectedForms, notes } =
+    site
+  return {
+    node,
+    graph,
+    op,
+    spelling,
+    verdict,
+    reason,
+    message,
+    converted,
+    form,
+    formReason,
+    rejectedForms,
+    sink,
+    notes,
+  }
 }

@@ -66,7 +66,11 @@ export interface ReportDocument {
   readonly model: ModelEntry
   readonly target: { readonly name: string; readonly version: string | null; readonly provider: string }
   /** What the result needs: the oldest runtime version, and the only provider it is right on (null: any). */
-  readonly requires: { readonly runtime: string | null; readonly provider: string | null; readonly reasons: readonly string[] }
+  readonly requires: {
+    readonly runtime: string | null
+    readonly provider: string | null
+    readonly reasons: readonly string[]
+  }
   /** `zero, not verified`: Softmax1 itself, no calibration data; else the sink that was asked for. */
   readonly sink: string | number
   readonly sites: readonly SiteEntry[]

@@ -12,7 +12,15 @@ export interface SiteGroup {
 export function groupSites(sites: readonly SiteEntry[]): SiteGroup[] {
   const groups = new Map<string, SiteEntry[]>()
   for (const site of sites) {
-    const fate = [site.verdict, site.reason, site.converted, site.form, site.op, site.spelling, JSON.stringify(site.sink)]
+    const fate = [
+      site.verdict,
+      site.reason,
+      site.converted,
+      site.form,
+      site.op,
+      site.spelling,
+      JSON.stringify(site.sink),
+    ]
     const key = [digitsOut(site.graph), digitsOut(site.node), digitsOut(site.message), ...fate].join('\n')
     const group = groups.get(key)
     if (group) group.push(site)

@@ -1,4 +1,4 @@
-import type { Model, Value } from '../ir/index.ts'
+import type { Graph, Model, Tensor, Value } from '../ir/index.ts'
 import { printType } from '../onnx/text/index.ts'
 import { describeModel } from './describe.ts'
 import type { ModelEntry } from './document.ts'
@@ -25,7 +25,10 @@ export interface Inspection {
   readonly weights: { readonly count: number; readonly bytes: number }
 }
 
-export async function inspectModel(model: Model, options: { readonly hash?: boolean | undefined }): Promise<Inspection> {
+export async function inspectModel(
+  model: Model,
+  options: { readonly hash?: boolean | undefined },
+): Promise<Inspection> {
   const operators = new Map<string, number>()
   const weights = { count: 0, bytes: 0 }
   let graphs = 0
@@ -52,5 +55,51 @@ export async function inspectModel(model: Model, options: { readonly hash?: bool
     operators: Object.fromEntries(sorted),
     functions: model.functions.map(({ domain, name }) => `${domain}::${name}`),
     weights,
+  }
+}
+
+/** An inspection as people read it. */
+export function describeInspection(inspection: Inspection, paint: Paint): string {
+  const { model, producer, operators, weights, functions, metadata } = inspection
+  const opsets = Object.entries(model.opsets).map(
+    ([domain, version]) => `${domain === '' ? 'ai.onnx' : domain} ${version}`,
+  )
+  const facts = [
+    ['file', `${formatBytes(model.bytes)}, IR version ${model.irVersion}, opsets ${opsets.join(', ')}`],
+    ['producer', producer],
+    ['weights', `${count(weights.count, 'tensor')}, ${formatBytes(weights.bytes)}`],
+    ['nodes', `${inspection.nodes} in ${count(inspection.graphs, 'graph')}`],
+    [
+      'operators',
+      Object.entries(operators)
+        .map(([op, n]) => `${op} ${n}`)
+        .join(', '),
+    ],
+    ['functions', functions.join(', ')],
+    ...inspection.inputs.map(({ name, type }) => ['input', `${type ?? ''} ${name}`.trim()]),
+    ...inspection.outputs.map(({ name, type }) => ['output', `${type ?? ''} ${name}`.trim()]),
+    ...Object.entries(metadata).map(([key, value]) => ['metadata', `${key}: ${firstLine(value)}`]),
+    ['sha256', model.sha256 ?? ''],
+  ]
+  const rows = facts
+    .filter(([, text]) => text !== '')
+    .map(([what = '', text = '']) => [{ text: what, paint: paint.faint }, { text }])
+  return `${[paint.strong(model.path ?? 'model'), ...alignRows(rows)].join('\n')}\n`
+}
+
+function firstLine(text: string): string {
+  const [line = ''] = text.split('\n')
+  return line.length < text.length || line.length > 100 ? `${line.slice(0, 100)}…` : line
+}
+
+function declared(value: Value): { name: string; type: string | null } {
+  return { name: value.name, type: value.type === undefined ? null : printType(value.type) }
+}
+
+function* tensorsOf(graph: Graph): Generator<Tensor> {
+  for (const value of graph.values.values()) if (value.initializer) yield value.initializer
+  for (const node of graph.nodes()) {
+    const constant = node.opType === 'Constant' ? node.attributes.get('value') : undefined
+    if (constant?.kind === 'tensor') yield constant.value
   }
 }

@@ -25,7 +25,11 @@ function heading({ model }: ReportDocument, paint: Paint): string {
 function siteTable(groups: readonly SiteGroup[], command: ReportDocument['command'], paint: Paint): string[] {
   const rows = groups.slice(0, mostRows).map((group) => {
     const { sites, name, first } = group
-    return [fate(first, command, paint), { text: sites.length > 1 ? `${name}  (${sites.length})` : name }, why(first, paint)]
+    return [
+      fate(first, command, paint),
+      { text: sites.length > 1 ? `${name}  (${sites.length})` : name },
+      why(first, paint),
+    ]
   })
   const lines = alignRows(rows)
   const hidden = groups.slice(mostRows).flatMap((group) => group.sites)
@@ -54,7 +58,6 @@ function closing(document: ReportDocument, dryRun: boolean, paint: Paint): strin
   const written = document.files.at(-1)
   if (written !== undefined) lines.push(writtenLine(document, written, paint))
   if (dryRun) lines.push('Nothing was written (dry run).')
-  for (const { message } of document.warnings) lines.push(`${paint.warn('warning:')} ${message}`)
   if (document.counts.converted > 0) lines.push('', ...advice(document))
   return lines
 }

@@ -13,7 +13,10 @@ export function alignRows(rows: readonly (readonly Cell[])[], indent = '  '): st
     }
   }
   return rows.map((row) =>
-    (indent + row.map((cell, column) => paintCell(cell, column < row.length - 1 ? (widths[column] ?? 0) : 0)).join('  ')).trimEnd(),
+    (
+      indent +
+      row.map((cell, column) => paintCell(cell, column < row.length - 1 ? (widths[column] ?? 0) : 0)).join('  ')
+    ).trimEnd(),
   )
 }
 

@@ -10,3 +10,8 @@ export function annotate(node: Node, facts: Readonly<Record<string, string>>): v
   const text = entries.map(([key, value]) => `${key}=${value}`).join(' ')
   node.docString = node.docString === '' ? text : `${node.docString}\n${text}`
 }
+
+/** Whether this program wrote the node. */
+export function isAnnotated(node: Node): boolean {
+  return node.metadata.has('outeffhop.form') || /(^|\n| )outeffhop\.form=/.test(node.docString)
+}

@@ -1,16 +1,28 @@
 /** What passes are made of: declaring them, running them, building nodes, and the forms Softmax1 takes. */
-export { annotate } from './annotate.ts'
+export { annotate, isAnnotated } from './annotate.ts'
 export { removeDead } from './dead.ts'
 export { Columns } from './forms/column.ts'
 export { lowerToPrimitives } from './forms/primitives.ts'
 export { planZeroKey, zeroKeyReasons } from './forms/zero-key.ts'
+export type { Expansion, InPlacePlan, InPlaceRefusal, Unsupported } from './fused/index.ts'
+export {
+  convertInPlace,
+  expandMergedAttention,
+  expandMultiHeadAttention,
+  expandOnnxAttention,
+  planInPlace,
+  replaceNode,
+  SharedValues,
+  typeOfFused,
+  Workbench,
+} from './fused/index.ts'
 export type { Place } from './ops.ts'
 export { Ops } from './ops.ts'
 export { importDomain, opsetOf, ownDomain } from './opset.ts'
 export type { Option, OptionSet, OptionValues } from './options.ts'
 export { option } from './options.ts'
 export type { Effect, Pass, PassContext, SinkOf, Stage } from './pass.ts'
-export { approximate, changesMaths, definePass, equivalent, stages } from './pass.ts'
+export { approximate, changesMaths, definePass, equivalent, reportsOnly, stages } from './pass.ts'
 export type { PassRun, PipelineResult, PipelineSettings } from './pipeline.ts'
 export { runPipeline } from './pipeline.ts'
 export type { SiteReport, Warning } from './report.ts'

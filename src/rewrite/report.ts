@@ -62,6 +62,13 @@ export class Report {
     return entry
   }
 
+  /** Goes on under another value when a rewrite moved the normaliser of a site, in the same place of the order. */
+  rekey(from: Value, to: Value): void {
+    const entries = [...this.sites]
+    this.sites.clear()
+    for (const [value, entry] of entries) this.sites.set(value === from ? to : value, entry)
+  }
+
   warn(code: string, message: string, at: Warning['at'] = {}): void {
     if (this.warnings.some((w) => w.code === code && w.message === message)) return
     this.warnings.push({ code, message, at })

@@ -41,7 +41,7 @@ export function insertSoftmax1(site: Site, sink: number | readonly number[]): No
   importDomain(graph, ownDomain)
   return graph.insert(
     { name: node.name, ...softmax1Op, attributes, docString: node.docString, metadata: node.metadata },
-    [input, sinkValue],
+    sinkValue ? [input, sinkValue] : [input],
     [output],
     node,
   )

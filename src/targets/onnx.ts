@@ -7,6 +7,17 @@ export const onnx: Target = {
   defaultVersion: undefined,
   domains: ['ai.onnx.ml'],
   opsets: [],
+  irVersions: [],
+  newest: undefined,
+  fused: [
+    {
+      op: 'com.microsoft::GroupQueryAttention',
+      form: 'gqa',
+      conditions: {},
+      parts: { bias: {}, scores: {}, sink: {}, 'sink-per-head': {} },
+      source: 'A model that holds the operator needs ONNX Runtime already.',
+    },
+  ],
   forms: [
     {
       form: 'zero-key',

@@ -1,4 +1,5 @@
 import type { DType } from '../ir/index.ts'
+import type { FusedSpec } from './fused.ts'
 
 /** How Softmax1 attention is spelled in a written model. */
 export const forms = [
@@ -52,10 +53,16 @@ export interface Target {
   readonly defaultVersion: string | undefined
   /** Domains of operators the runtime knows besides the default one. */
   readonly domains: readonly string[]
-  /** Oldest runtime version that loads a default-domain opset, newest first: `[opset, version]`. */
-  readonly opsets: readonly (readonly [number, string])[]
+  /** From which runtime version on a default-domain opset and all below the next row load, newest first. */
+  readonly opsets: readonly (readonly [opset: number, version: string])[]
+  /** The same for the IR version. */
+  readonly irVersions: readonly (readonly [irVersion: number, version: string])[]
+  /** The newest the newest known runtime loads; undefined for a target without limits. */
+  readonly newest: { readonly opset: number; readonly irVersion: number } | undefined
   /** Best first. */
   readonly forms: readonly FormSpec[]
+  /** Fused operators that are converted where they stand. All others are expanded, or left when they cannot be. */
+  readonly fused: readonly FusedSpec[]
 }
 
 /** A target, and the version and provider the result must run on. */

@@ -1,6 +1,7 @@
 import type { Fields } from './fields.ts'
 import type { Piece } from './piece.ts'
 import { rangePiece } from './piece.ts'
+import { wireType } from './scan.ts'
 
 /**
  * A message written anew from the fields it had: fields nobody touched are copied with their bytes and their place,
@@ -41,13 +42,19 @@ export class Patch {
   }
 
   /** Indices of the old fields of one number and wire type. */
-  *indices(number: number, wire = 2): Generator<number> {
+  *indices(number: number, wire: number = wireType.bytes): Generator<number> {
     const fields = this.#fields
     for (let i = 0; fields && i < fields.count; i++) if (fields.number(i) === number && fields.wire(i) === wire) yield i
   }
 
+  /** Drops all fields of a number. */
+  drop(number: number): void {
+    const fields = this.#fields
+    for (let i = 0; fields && i < fields.count; i++) if (fields.number(i) === number) this.#replaced.set(i, [])
+  }
+
   /** Field `number`, of which a message has at most one: `undefined` drops it. Of several the last counts and stays. */
-  single(number: number, piece: Piece | undefined, wire = 2): void {
+  single(number: number, piece: Piece | undefined, wire: number = wireType.bytes): void {
     const old = [...this.indices(number, wire)]
     const last = old.pop()
     for (const index of old) this.replace(index)

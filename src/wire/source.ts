@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
-import { malformed, sourceChanged } from '../errors.ts'
+import { resolve } from 'node:path'
+import { malformed, modelClosed, sourceChanged } from '../errors.ts'
 
 /**
  * Bytes at positions: a file of any size or an array. Positions are plain numbers, exact to 2^53.
@@ -20,6 +21,9 @@ export interface Source {
   read(target: Uint8Array, position: number): void
   /** Throws a typed error when the bytes may no longer be those seen before. */
   check(): void
+  /** Gives the descriptor back until the next read. */
+  release(): void
+  /** Ends reading for good. */
   close(): void
 }
 
@@ -67,6 +71,8 @@ export class BytesSource implements Source {
 
   check(): void {}
 
+  release(): void {}
+
   close(): void {}
 }
 
@@ -81,15 +87,16 @@ interface Identity {
   readonly mtimeNs: bigint
 }
 
-/** A file, read at positions through one reused window. The descriptor stays open until `close`. */
+/** A file, read at positions through one reused window. */
 export class FileSource implements Source {
-  readonly window = Buffer.allocUnsafeSlow(largestWindow)
   readonly reach = largestWindow
   readonly path: string
   readonly size: number
-  readonly identity: Identity
-  readonly #fd: number
-  #open = true
+  readonly #absolute: string
+  readonly #identity: Identity
+  #fd: number | undefined
+  #closed = false
+  #window: Buffer | undefined
   /** The window holds the bytes from `#base` to `#end`. */
   #base = 0
   #end = 0
@@ -98,23 +105,20 @@ export class FileSource implements Source {
   /** Takes over an open descriptor. */
   constructor(path: string, fd: number) {
     this.path = path
+    this.#absolute = resolve(path)
     this.#fd = fd
-    this.identity = fstatSync(fd, { bigint: true })
-    this.size = Number(this.identity.size)
-  }
-
-  static open(path: string): FileSource {
-    const fd = openSync(path, 'r')
-    try {
-      return new FileSource(path, fd)
-    } catch (error) {
-      closeSync(fd)
-      throw error
-    }
+    this.#identity = fstatSync(fd, { bigint: true })
+    this.size = Number(this.#identity.size)
   }
 
   get isOpen(): boolean {
-    return this.#open
+    return this.#fd !== undefined
+  }
+
+  /** Made when it is needed: of many files with external data, none is looked at through a window. */
+  get window(): Buffer {
+    this.#window ??= Buffer.allocUnsafeSlow(largestWindow)
+    return this.#window
   }
 
   seek(position: number, length: number): number {
@@ -142,25 +146,48 @@ export class FileSource implements Source {
     } else this.#fill(target, target.length, position)
   }
 
-  /** Opens the file anew when it was closed; the same file has to be there. */
   check(): void {
-    const now = fstatSync(this.#fd, { bigint: true })
-    const { dev, ino, size, mtimeNs } = this.identity
-    if (now.dev !== dev || now.ino !== ino || now.size !== size || now.mtimeNs !== mtimeNs) {
-      throw sourceChanged(this.path)
-    }
+    this.#verify(fstatSync(this.#descriptor(), { bigint: true }))
+  }
+
+  release(): void {
+    if (this.#fd !== undefined) closeSync(this.#fd)
+    this.#fd = undefined
   }
 
   close(): void {
-    if (this.#open) closeSync(this.#fd)
-    this.#open = false
+    this.release()
+    this.#closed = true
+    this.#base = this.#end = 0
+  }
+
+  /** The open descriptor. A file that was released has to be the same when it is opened again. */
+  #descriptor(): number {
+    if (this.#fd !== undefined) return this.#fd
+    if (this.#closed) throw modelClosed(this.path)
+    const fd = openSync(this.#absolute, 'r')
+    try {
+      this.#verify(fstatSync(fd, { bigint: true }))
+    } catch (error) {
+      closeSync(fd)
+      throw error
+    }
+    this.#fd = fd
+    return fd
+  }
+
+  #verify(now: Identity): void {
+    const { dev, ino, size, mtimeNs } = this.#identity
+    if (now.dev === dev && now.ino === ino && now.size === size && now.mtimeNs === mtimeNs) return
+    throw sourceChanged(this.path)
   }
 
   #fill(target: Uint8Array, length: number, position: number): void {
+    const fd = this.#descriptor()
     for (let done = 0; done < length; ) {
       // A single read is limited by the system to a little under 2 GiB.
       const part = Math.min(length - done, 1 << 30)
-      const count = readSync(this.#fd, target, done, part, position + done)
+      const count = readSync(fd, target, done, part, position + done)
       if (count === 0) throw sourceChanged(this.path)
       done += count
     }

@@ -97,9 +97,7 @@ export function splitHeads(x: Dense, heads: number): Dense {
 /** [B,H,S,D] as [B,S,H*D]. */
 export function mergeHeads(x: Dense): Dense {
   const [B = 0, H = 0, S = 0, D = 0] = x.dims
-  return generate([B, S, H * D], ([b = 0, s = 0, e = 0]) =>
-    at(x, ((b * H + Math.floor(e / D)) * S + s) * D + (e % D)),
-  )
+  return generate([B, S, H * D], ([b = 0, s = 0, e = 0]) => at(x, ((b * H + Math.floor(e / D)) * S + s) * D + (e % D)))
 }
 
 /** Joins two arrays along an axis. */
@@ -109,7 +107,10 @@ export function concat(a: Dense, b: Dense, axis: number): Dense {
   return generate(dims, (index) => {
     const along = index[axis] ?? 0
     const [from, position] = along < first ? [a, along] : [b, along - first]
-    return pick(from, index.map((x, i) => (i === axis ? position : x)))
+    return pick(
+      from,
+      index.map((x, i) => (i === axis ? position : x)),
+    )
   })
 }
 
@@ -123,7 +124,10 @@ export function pick(x: Dense, index: readonly number[]): number {
 /** The element at an index of the shape `x` is broadcast to: trailing dimensions align, size 1 repeats. */
 export function broadcastPick(x: Dense, index: readonly number[]): number {
   const own = index.slice(index.length - x.dims.length)
-  return pick(x, own.map((i, axis) => (x.dims[axis] === 1 ? 0 : i)))
+  return pick(
+    x,
+    own.map((i, axis) => (x.dims[axis] === 1 ? 0 : i)),
+  )
 }
 
 export function generate(dims: readonly number[], element: (index: number[]) => number): Dense {

@@ -25,7 +25,14 @@ const elementType = fc.constantFrom(
   'int8',
   'uint64',
 )
-const type = fc.tuple(elementType, shape).map((parts) => parts.join(''))
+const tensorType = fc.tuple(elementType, shape).map((parts) => parts.join(''))
+const type = fc.oneof(
+  { weight: 4, arbitrary: tensorType },
+  { weight: 1, arbitrary: tensorType.map((t) => `seq(${t})`) },
+  { weight: 1, arbitrary: tensorType.map((t) => `optional(seq(${t}))`) },
+  { weight: 1, arbitrary: tensorType.map((t) => `map(int64, ${t})`) },
+  { weight: 1, arbitrary: tensorType.map((t) => `sparse_tensor(${t})`) },
+)
 const text = fc.stringMatching(/^[ -~]*$/).map((s) => `"${s.replace(/["\\]/g, '\\$&')}"`)
 const int = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map(String)
 const float = fc.float({ noNaN: true }).map((value) => {
@@ -43,14 +50,12 @@ const elements: Record<string, fc.Arbitrary<string>> = {
   string: text,
 }
 /** `type = {…}` with as many elements as the dims say. */
-const tensor = fc
-  .constantFrom(...Object.keys(elements))
-  .chain((dtype) =>
-    list(elements[dtype] ?? float, 1).map((items) => ({
-      type: `${dtype}[${items.length}]`,
-      data: `{${items.join(', ')}}`,
-    })),
-  )
+const tensor = fc.constantFrom(...Object.keys(elements)).chain((dtype) =>
+  list(elements[dtype] ?? float, 1).map((items) => ({
+    type: `${dtype}[${items.length}]`,
+    data: `{${items.join(', ')}}`,
+  })),
+)
 
 const attributeName = fc.constantFrom('axis', 'alpha', 'to', 'values', 'mode')
 const attributeValue = fc.oneof(

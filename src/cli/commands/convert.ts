@@ -20,13 +20,18 @@ const flags = {
     requiresArg: true,
     describe: 'Weights in a file beside the model; link: leave them in the input file',
   },
-  overwrite: { type: 'boolean', default: false, describe: 'Replace an existing output' },
+  overwrite: { type: 'boolean', describe: 'Replace an existing output' },
   ...hashFlag,
-  'dry-run': { type: 'boolean', default: false, describe: 'Find and rewrite, write nothing' },
-  'require-all': { type: 'boolean', default: false, describe: 'Exit 1 if any attention, or a site to review, is left' },
-  'allow-none': { type: 'boolean', default: false, describe: 'Exit 0 if there is nothing to convert' },
+  'dry-run': { type: 'boolean', describe: 'Find and rewrite, write nothing' },
+  'require-all': { type: 'boolean', describe: 'Exit 1 if any attention, or a site to review, is left' },
+  'allow-none': { type: 'boolean', describe: 'Exit 0 if there is nothing to convert' },
   verify: { type: 'boolean', default: true, describe: 'Load the result in ONNX Runtime and run it once' },
-  'stop-after': { type: 'string', choices: stages, requiresArg: true, describe: 'Run the stages up to this one, write text' },
+  'stop-after': {
+    type: 'string',
+    choices: stages,
+    requiresArg: true,
+    describe: 'Run the stages up to this one, write text',
+  },
   dump: { type: 'string', requiresArg: true, describe: 'Write the model as text to DIR after every pass' },
 } as const satisfies Record<string, Options>
 

@@ -6,7 +6,10 @@ import { printJson } from '../results.ts'
 import { paintFor } from '../terminal.ts'
 
 const flags = {
-  text: { type: 'boolean', default: false, describe: "Print the model in ONNX's textual syntax, large weights left out" },
+  text: {
+    type: 'boolean',
+    describe: "Print the model in ONNX's textual syntax, large weights left out",
+  },
   ...hashFlag,
 } as const satisfies Record<string, Options>
 

@@ -13,7 +13,13 @@ export const passesCommand = defineCommand({
     const { stages } = await import('../../rewrite/index.ts')
     const ordered = stages.flatMap((stage) => passes.filter((pass) => pass.stage === stage))
     if (args.json) {
-      const list = ordered.map(({ name, stage, summary, effect, options }) => ({ name, stage, summary, effect, options }))
+      const list = ordered.map(({ name, stage, summary, effect, options }) => ({
+        name,
+        stage,
+        summary,
+        effect,
+        options,
+      }))
       printJson({ schema: 1, command: 'passes', passes: list }, world)
       return exitCodes.done
     }

@@ -6,7 +6,7 @@ import { schema } from '../schema.ts'
 import { readFunction } from './function.ts'
 import { readGraph } from './graph.ts'
 import { isBytes, isInt, numberAt, textAt } from './scalars.ts'
-import { readEntry } from './tensor.ts'
+import { entryAt } from './tensor.ts'
 
 const M = schema.Model
 
@@ -42,7 +42,7 @@ function readModelField(model: Model, field: Field, opsets: Map<string, number>,
   else if (isBytes(scan, M.producerVersion)) model.producerVersion = textAt(scan)
   else if (isBytes(scan, M.docString)) model.docString = textAt(scan)
   else if (isBytes(scan, M.opsetImport)) readOpset(field, opsets)
-  else if (isBytes(scan, M.metadata)) readEntry(scan, metadata)
+  else if (isBytes(scan, M.metadata)) metadata.set(...entryAt(scan))
 }
 
 /** Reads one opset import. `ai.onnx` is the long name of the default domain. */

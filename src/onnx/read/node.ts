@@ -7,7 +7,7 @@ import type { Document } from '../document.ts'
 import { schema } from '../schema.ts'
 import { readAttributes } from './attributes.ts'
 import { isBytes, textAt } from './scalars.ts'
-import { readEntry } from './tensor.ts'
+import { entryAt } from './tensor.ts'
 
 const N = schema.Node
 
@@ -49,7 +49,7 @@ export class NodeReader {
       else if (isBytes(scan, N.domain)) domain = this.#document.intern(textAt(scan))
       else if (isBytes(scan, N.overload)) overload = this.#document.intern(textAt(scan))
       else if (isBytes(scan, N.docString)) docString = textAt(scan)
-      else if (isBytes(scan, N.metadata)) readEntry(scan, (metadata ??= new Map()))
+      else if (isBytes(scan, N.metadata)) (metadata ??= new Map()).set(...entryAt(scan))
       else if (isBytes(scan, N.attribute)) {
         hasAttributes = true
         findGraphs(scan, nested)

@@ -20,7 +20,7 @@ interface Found {
   /** The packed run of float_data or double_data, which is the raw layout when it is the only one. */
   floats: { start: number; end: number } | undefined
   floatFields: number
-  external: Map<string, string> | undefined
+  external: [string, string][]
   isExternal: boolean
 }
 
@@ -35,7 +35,7 @@ export function readTensor(document: Document, field: Field): Tensor {
     raw: undefined,
     floats: undefined,
     floatFields: 0,
-    external: undefined,
+    external: [],
     isExternal: false,
   }
   while (scan.next()) readTensorField(scan, found)
@@ -56,14 +56,14 @@ function readTensorField(scan: Scan, found: Found): void {
     found.floats = scan.wire === wireType.bytes ? { start: scan.body, end: scan.end } : undefined
   }
   else if (isInt(scan, T.dataLocation)) found.isExternal = int32At(scan) === 1
-  else if (isBytes(scan, T.externalData)) readEntry(scan, (found.external ??= new Map()))
+  else if (isBytes(scan, T.externalData)) found.external.push(entryAt(scan))
 }
 
 function tensorOf(document: Document, field: Field, found: Found): Tensor {
   const { name, dtype, dims } = found
   const head = { name, dtype, dims, origin: field }
   if (found.isExternal) {
-    return new Tensor({ ...head, payload: new ExternalPayload(document, field, found.external ?? new Map(), head) })
+    return new Tensor({ ...head, payload: new ExternalPayload(document, field, found.external, head) })
   }
   if (dtype === dtypes.string) return new Tensor({ ...head, strings: () => readStrings(field) })
   const { source } = field
@@ -80,14 +80,14 @@ function readStrings(field: Field): Uint8Array[] {
   return strings
 }
 
-/** Reads a key and its value into a map; the last one of a key counts. */
-export function readEntry(outer: Scan, entries: Map<string, string>): void {
-  const scan = outer.inner()
+/** The key and value that a field holds. */
+export function entryAt(field: Scan): [key: string, value: string] {
+  const scan = field.inner()
   let key = ''
   let value = ''
   while (scan.next()) {
     if (isBytes(scan, schema.Entry.key)) key = textAt(scan)
     else if (isBytes(scan, schema.Entry.value)) value = textAt(scan)
   }
-  entries.set(key, value)
+  return [key, value]
 }

@@ -23,7 +23,7 @@ function readType(outer: Scan, origin: Field): ValueType {
   return type
 }
 
-function readTensorType(outer: Scan): ValueType {
+export function readTensorType(outer: Scan): ValueType & { kind: 'tensor' } {
   const scan = outer.inner()
   let dtype = 0
   let shape: Dim[] | undefined

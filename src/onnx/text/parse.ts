@@ -57,6 +57,13 @@ function parseHeader(cursor: Cursor, model: Model): void {
           model.setMetadata(key, value)
         }
         break
+      // The IR has no place for these two; a file that has them keeps them.
+      case 'domain':
+        cursor.string('the domain')
+        break
+      case 'model_version':
+        cursor.integer('the version of the model')
+        break
       default:
         throw cursor.error(`"${word}" is not a field of the model`)
     }

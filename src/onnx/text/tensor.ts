@@ -1,8 +1,8 @@
 import { ConvertError, elided } from '../../errors.ts'
 import { byteSize, DerivedPayload, dtypeName, dtypes, OwnedPayload, Tensor } from '../../ir/index.ts'
+import { decodeText, encodeText } from '../../wire/text.ts'
 import type { Cursor, Literal } from './cursor.ts'
 import { elementText } from './elements.ts'
-import { decodeText, encodeText } from '../../wire/text.ts'
 import { quote } from './words.ts'
 
 /** What a tensor is before its data is known. */

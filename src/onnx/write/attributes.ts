@@ -1,6 +1,7 @@
 import { bug } from '../../errors.ts'
-import type { Attribute, Graph, Tensor } from '../../ir/index.ts'
-import type { Piece } from '../../wire/index.ts'
+import type { Attribute, Graph } from '../../ir/index.ts'
+import { Tensor } from '../../ir/index.ts'
+import type { Field, Piece } from '../../wire/index.ts'
 import { bytesField, delimited, encodeText, floatField, intField, Patch, rangePiece, stringField } from '../../wire/index.ts'
 import { originOfAttribute } from '../read/attributes.ts'
 import { fieldOf } from '../read/origin.ts'
@@ -21,15 +22,27 @@ export function attributePiece(number: number, name: string, attribute: Attribut
   for (const index of patch.indices(A.name)) {
     if (textOf(fields.field(index)) !== name) patch.single(A.name, stringField(A.name, name))
   }
-  const graphs = attribute.kind === 'graph' ? [attribute.value] : attribute.kind === 'graphs' ? attribute.value : []
-  if (graphs.some((graph) => graph.edited)) {
-    const at = attribute.kind === 'graph' ? A.g : A.graphs
-    for (const [i, index] of [...patch.indices(at)].entries()) {
-      patch.replace(index, delimited(at, graphPieces(graphs[i] as Graph, storage)))
+  patchParts(patch, attribute, storage)
+  return patch.untouched ? asField(origin, number) : delimited(number, patch.pieces())
+}
+
+/** Writes anew the graphs that changed and the tensors whose data moves. */
+function patchParts(patch: Patch, attribute: Attribute, storage: Storage): void {
+  const isGraph = attribute.kind === 'graph' || attribute.kind === 'graphs'
+  if (!isGraph && attribute.kind !== 'tensor' && attribute.kind !== 'tensors') return
+  const number = A[attributeFields[attribute.kind]]
+  const parts: readonly (Graph | Tensor)[] = Array.isArray(attribute.value) ? attribute.value : [attribute.value]
+  for (const [i, index] of [...patch.indices(number)].entries()) {
+    const part = parts[i]
+    if (part instanceof Tensor) {
+      if (storage.place(part)) patch.replace(index, delimited(number, tensorPieces(part, part.name, storage)))
+    } else if (part && (part.edited || storage.touches(part))) {
+      patch.replace(index, delimited(number, graphPieces(part, storage)))
     }
   }
-  return patch.untouched ? wholeOr(origin, number) : delimited(number, patch.pieces())
 }
+
+const attributeFields = { tensor: 't', tensors: 'tensors', graph: 'g', graphs: 'graphs' } as const
 
 function newAttribute(name: string, attribute: Attribute, storage: Storage): Piece[] {
   const patch = new Patch()
@@ -76,7 +89,8 @@ function content(
   }
 }
 
-function wholeOr(origin: NonNullable<ReturnType<typeof originOfAttribute>>, number: number): Piece {
+/** The bytes of a field, under another number where it is not the same. */
+function asField(origin: Field, number: number): Piece {
   return origin.fields.number(origin.index) === number
     ? rangePiece(origin.source, origin.start, origin.end)
     : delimited(number, [rangePiece(origin.source, origin.body, origin.end)])

@@ -1,6 +1,6 @@
 import type { Fields, Patch, Piece } from '../../wire/index.ts'
 import { delimited, stringField } from '../../wire/index.ts'
-import { readEntry } from '../read/tensor.ts'
+import { entryAt } from '../read/tensor.ts'
 import { schema } from '../schema.ts'
 
 /** Brings the key-value fields of one number up to date: entries that are as they were keep their bytes. */
@@ -11,15 +11,14 @@ export function patchEntries(
   entries: ReadonlyMap<string, string>,
 ): void {
   const left = new Map(entries)
-  for (const index of patch.indices(number)) {
-    const old = new Map<string, string>()
-    if (fields) readEntry(fields.field(index).at(), old)
-    for (const [key, value] of old) {
-      const now = left.get(key)
-      if (now === undefined) patch.replace(index)
-      else if (now !== value) patch.replace(index, entryPiece(number, key, now))
-      left.delete(key)
-    }
+  for (const index of [...patch.indices(number)].reverse()) {
+    if (!fields) continue
+    const [key, value] = entryAt(fields.field(index).at())
+    const now = entries.get(key)
+    // Of two entries of a key the last one counts; the one in front of it is kept as it is.
+    if (now === undefined) patch.replace(index)
+    else if (now !== value && left.has(key)) patch.replace(index, entryPiece(number, key, now))
+    left.delete(key)
   }
   for (const [key, value] of left) patch.add(number, entryPiece(number, key, value))
 }

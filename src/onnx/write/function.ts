@@ -1,4 +1,4 @@
-import type { ModelFunction } from '../../ir/index.ts'
+import type { ModelFunction, Value } from '../../ir/index.ts'
 import type { Piece } from '../../wire/index.ts'
 import { Patch, stringField } from '../../wire/index.ts'
 import { FunctionOrigin } from '../read/function.ts'
@@ -7,9 +7,9 @@ import { textOf } from '../read/scalars.ts'
 import { schema } from '../schema.ts'
 import { attributePiece } from './attributes.ts'
 import { patchInner, patchNodes } from './graph.ts'
-import { patchNames, patchText } from './node.ts'
 import { patchOpsets } from './opsets.ts'
 import type { Storage } from './storage.ts'
+import { patchText, patchTexts } from './texts.ts'
 
 const F = schema.Function
 
@@ -22,8 +22,8 @@ export function functionPieces(fn: ModelFunction, storage: Storage): Piece[] {
   patchText(patch, F.domain, fn.domain, text)
   patchText(patch, F.overload, fn.overload, text)
   patchText(patch, F.docString, fn.body.docString, text)
-  patchNames(patch, F.input, fn.body.inputs, text)
-  patchNames(patch, F.output, fn.body.outputs, text)
+  patchTexts(patch, F.input, fn.body.inputs.map(nameOf), text)
+  patchTexts(patch, F.output, fn.body.outputs.map(nameOf), text)
   if (!(fn.origin instanceof FunctionOrigin)) {
     patch.add(F.attribute, ...fn.attributes.map((name) => stringField(F.attribute, name)))
     for (const [name, attribute] of fn.defaults) {
@@ -34,4 +34,8 @@ export function functionPieces(fn: ModelFunction, storage: Storage): Piece[] {
   patchNodes(patch, F.node, fn.body, storage)
   patchInner(patch, F.valueInfo, fn.body)
   return patch.pieces()
+}
+
+function nameOf(value: Value): string {
+  return value.name
 }

@@ -1,10 +1,10 @@
-import type { Graph, Node, Value } from '../../ir/index.ts'
+import type { Graph, Value } from '../../ir/index.ts'
 import { Node as IrNode, Value as IrValue } from '../../ir/index.ts'
 import type { Piece } from '../../wire/index.ts'
 import { delimited, Field, Patch, stringField } from '../../wire/index.ts'
 import { type GraphOrigin, originOfGraph } from '../read/origin.ts'
 import { schema } from '../schema.ts'
-import { nodePiece } from './node.ts'
+import { nodeChanged, nodePiece } from './node.ts'
 import type { Storage } from './storage.ts'
 import { tensorPieces } from './tensor.ts'
 import { valueInfoPieces } from './types.ts'
@@ -44,8 +44,7 @@ export function patchNodes(patch: Patch, number: number, graph: Graph, storage: 
     const before = inserted()
     if (!(owner instanceof IrNode) || owner.removed) patch.replace(index, ...before)
     else {
-      const changed = owner.edited || owner.subgraphs.some((nested) => nested.edited)
-      if (changed) patch.replace(index, ...before, nodePiece(number, owner, storage))
+      if (nodeChanged(owner, storage)) patch.replace(index, ...before, nodePiece(number, owner, storage))
       else patch.insert(index, ...before)
       next = nodes.next()
     }
@@ -61,7 +60,8 @@ function patchInitializers(patch: Patch, graph: Graph, storage: Storage): void {
       const value = origin?.owners[index]
       if (!(value instanceof IrValue)) continue
       const tensor = graph.values.get(value.name) === value ? value.initializer : undefined
-      if (tensor && value.initializerOrigin instanceof Field) done.add(value)
+      const isOld = value.initializerOrigin instanceof Field
+      if (tensor && isOld && !storage.place(tensor)) done.add(value)
       else if (tensor && !done.has(value)) {
         patch.replace(index, delimited(G.initializer, tensorPieces(tensor, value.name, storage)))
         done.add(value)

@@ -1,6 +1,6 @@
 import type { Model } from '../../ir/index.ts'
 import type { Piece } from '../../wire/index.ts'
-import { delimited, intField, Patch, rangePiece, wireType } from '../../wire/index.ts'
+import { delimited, intField, Patch, wireType } from '../../wire/index.ts'
 import { documentOf } from '../document.ts'
 import { FunctionOrigin } from '../read/function.ts'
 import { textOf } from '../read/scalars.ts'
@@ -8,9 +8,9 @@ import { schema } from '../schema.ts'
 import { patchEntries } from './entries.ts'
 import { functionPieces } from './function.ts'
 import { graphPieces } from './graph.ts'
-import { patchText } from './node.ts'
 import { patchOpsets } from './opsets.ts'
 import type { Storage } from './storage.ts'
+import { patchText } from './texts.ts'
 
 const M = schema.Model
 
@@ -30,7 +30,7 @@ export function modelPieces(model: Model, storage: Storage): Piece[] {
     patchOpsets(patch, fields, M.opsetImport, model.opsetImports)
     patchEntries(patch, fields, M.metadata, model.metadata)
   }
-  if (!document || model.graph.edited) patch.single(M.graph, delimited(M.graph, graphPieces(model.graph, storage)))
+  if (!document || model.graph.edited || storage.touches(model.graph)) patch.single(M.graph, delimited(M.graph, graphPieces(model.graph, storage)))
   patchFunctions(patch, model, storage)
   return patch.pieces()
 }
@@ -40,7 +40,7 @@ function patchFunctions(patch: Patch, model: Model, storage: Storage): void {
   for (const index of patch.indices(M.functions)) {
     const fn = model.functions.find((f) => f.origin instanceof FunctionOrigin && f.origin.field.index === index)
     if (!fn) patch.replace(index)
-    else if (fn.edited || fn.body.edited) patch.replace(index, delimited(M.functions, functionPieces(fn, storage)))
+    else if (fn.edited || fn.body.edited || storage.touches(fn.body)) patch.replace(index, delimited(M.functions, functionPieces(fn, storage)))
     if (fn) left.delete(fn)
   }
   for (const fn of left) patch.add(M.functions, delimited(M.functions, functionPieces(fn, storage)))
@@ -52,5 +52,3 @@ export function isUntouched(pieces: readonly Piece[], model: Model): boolean {
   const [piece] = pieces
   return pieces.length === 1 && piece?.kind === 'range' && piece.size === document?.source.size
 }
-
-void rangePiece

@@ -1,19 +1,20 @@
 import type { Node, Value } from '../../ir/index.ts'
 import type { Field, Piece } from '../../wire/index.ts'
-import { delimited, Patch, rangePiece, stringField } from '../../wire/index.ts'
+import { delimited, Patch, rangePiece } from '../../wire/index.ts'
 import { fieldOf } from '../read/origin.ts'
 import { textOf } from '../read/scalars.ts'
 import { schema } from '../schema.ts'
 import { attributePiece } from './attributes.ts'
 import { patchEntries } from './entries.ts'
 import type { Storage } from './storage.ts'
+import { patchText, patchTexts } from './texts.ts'
 
 const N = schema.Node
 
 /** A NodeProto as field `number`: copied when nothing in it changed, patched field by field otherwise. */
 export function nodePiece(number: number, node: Node, storage: Storage): Piece {
   const origin = fieldOf(node.origin)
-  if (origin && !node.edited && !node.subgraphs.some((graph) => graph.edited)) {
+  if (origin && !nodeChanged(node, storage)) {
     return origin.fields.number(origin.index) === number
       ? rangePiece(origin.source, origin.start, origin.end)
       : delimited(number, [rangePiece(origin.source, origin.body, origin.end)])
@@ -22,8 +23,8 @@ export function nodePiece(number: number, node: Node, storage: Storage): Piece {
   const patch = new Patch(fields)
   const text = (index: number) => (fields ? textOf(fields.field(index)) : '')
   if (!origin || node.edited) {
-    patchNames(patch, N.input, node.inputs, text)
-    patchNames(patch, N.output, node.outputs, text)
+    patchTexts(patch, N.input, node.inputs.map(nameOf), text)
+    patchTexts(patch, N.output, node.outputs.map(nameOf), text)
     patchText(patch, N.name, node.name, text)
     patchText(patch, N.docString, node.docString, text)
     patchEntries(patch, fields, N.metadata, node.metadata)
@@ -37,28 +38,15 @@ export function nodePiece(number: number, node: Node, storage: Storage): Piece {
   return delimited(number, patch.pieces())
 }
 
-/** Brings a list of names up to date. The name of an omitted input or output is empty. */
-export function patchNames(
-  patch: Patch,
-  number: number,
-  values: readonly (Value | undefined)[],
-  text: (index: number) => string,
-): void {
-  const slots = [...patch.indices(number)]
-  for (const [i, value] of values.entries()) {
-    const name = value?.name ?? ''
-    const slot = slots[i]
-    if (slot === undefined) patch.add(number, stringField(number, name))
-    else if (text(slot) !== name) patch.replace(slot, stringField(number, name))
-  }
-  for (const slot of slots.slice(values.length)) patch.replace(slot)
+/** Whether a node that was read is written in another way, because of itself or a graph in it. */
+export function nodeChanged(node: Node, storage: Storage): boolean {
+  if (node.edited || storage.touches(node)) return true
+  return node.subgraphs.some((graph) => graph.edited || storage.touches(graph))
 }
 
-/** Brings a single text field up to date. */
-export function patchText(patch: Patch, number: number, now: string, text: (index: number) => string): void {
-  const last = [...patch.indices(number)].at(-1)
-  if (now === (last === undefined ? '' : text(last))) return
-  patch.single(number, now === '' ? undefined : stringField(number, now))
+/** The name of an omitted input or output is empty. */
+function nameOf(value: Value | undefined): string {
+  return value?.name ?? ''
 }
 
 function patchAttributes(patch: Patch, origin: Field | undefined, node: Node, storage: Storage): void {

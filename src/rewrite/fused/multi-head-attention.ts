@@ -1,5 +1,5 @@
 import type { Node, Value } from '../../ir/index.ts'
-import type { Size } from '../../ops/index.ts'
+import type { Facts, Size } from '../../ops/index.ts'
 import { attend } from './attend.ts'
 import type { Frame } from './bias.ts'
 import { sumOf } from './bias.ts'
@@ -113,6 +113,12 @@ function splitInputs(node: Node, bench: Workbench, heads: number): SplitInputs |
   }
 }
 
+/** Whether the sizes of the parts of its projection bias are known, where it has one. */
+export function hasKnownBias(node: Node, facts: Facts): boolean {
+  const bias = node.input(multiHeadInputs.bias)
+  return !bias || hiddenSize(node, bias, facts) !== undefined
+}
+
 /** The parts of the bias [E + E + Ev] for q, k and v. */
 export function projectionBias(
   node: Node,
@@ -127,7 +133,7 @@ export function projectionBias(
 }
 
 /** The hidden size of q and k: declared, or a third of the bias where q, k and v come in one tensor or alike. */
-function hiddenSize(node: Node, bias: Value, facts: Workbench['facts']): number | undefined {
+function hiddenSize(node: Node, bias: Value, facts: Facts): number | undefined {
   const [query, key, value] = [0, 1, 2].map((port) => node.input(port))
   const total = facts.size(bias, -1)
   const size = (x: Value | undefined): Size | undefined => x && facts.rank(x) === 3 ? facts.size(x, -1) : undefined

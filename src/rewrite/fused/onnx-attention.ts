@@ -1,6 +1,6 @@
 import type { Node, Value } from '../../ir/index.ts'
 import { dtypes, Tensor } from '../../ir/index.ts'
-import { elementTypeOf } from '../../ops/index.ts'
+import { dtypeOf } from '../../ops/index.ts'
 import { attend } from './attend.ts'
 import type { Frame } from './bias.ts'
 import { asInt64, beforeWindow, beyondLength, fillWhere, fillWhereNot, future, sumOf } from './bias.ts'
@@ -33,7 +33,7 @@ export function expandOnnxAttention(node: Node, bench: Workbench): Expansion | U
   const [query, key, value] = inputs
   if (!query || !key || !value) return unsupported('lacks queries, keys or values')
   const mask = node.input(MASK)
-  if (mask && elementTypeOf(mask) === undefined) return unsupported('has a mask of unknown type')
+  if (mask && dtypeOf(mask) === undefined) return unsupported('has a mask of unknown type')
   const heads = headCounts(node, bench)
   if (typeof heads === 'string') return unsupported(heads)
   const packed = heads.packed
@@ -113,7 +113,7 @@ function frameOf(node: Node, bench: Workbench, axes: Pick<Frame, 'queries' | 'ke
 function maskBias(node: Node, bench: Workbench, { keys }: Frame): Value | undefined {
   const mask = node.input(MASK)
   if (!mask) return undefined
-  const isBoolean = elementTypeOf(mask) === dtypes.bool
+  const isBoolean = dtypeOf(mask) === dtypes.bool
   const bias = isBoolean ? fillWhereNot(bench, mask, Number.NEGATIVE_INFINITY) : mask
   return mayBeShort(node, bench, mask, keys.value) ? padTo(bench, bias, keys) : bias
 }

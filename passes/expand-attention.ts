@@ -1,0 +1,82 @@
+import type { Site } from '../src/attention/index.ts'
+import { findSites } from '../src/attention/index.ts'
+import type { Node } from '../src/ir/index.ts'
+import { Facts } from '../src/ops/index.ts'
+import type { Expansion, PassContext, SiteReport, Unsupported } from '../src/rewrite/index.ts'
+import {
+  definePass,
+  equivalent,
+  expandMergedAttention,
+  expandMultiHeadAttention,
+  expandOnnxAttention,
+  planInPlace,
+  replaceNode,
+  SharedValues,
+  typeOfFused,
+  Workbench,
+} from '../src/rewrite/index.ts'
+
+type Expand = (node: Node, bench: Workbench) => Expansion | Unsupported
+
+const expansions: ReadonlyMap<string, Expand> = new Map([
+  ['Attention', expandOnnxAttention],
+  ['com.microsoft::Attention', expandMergedAttention],
+  ['com.microsoft::MultiHeadAttention', expandMultiHeadAttention],
+])
+
+/**
+ * Opens fused attention operators into standard operators where no sink can be given to them on the target; what can be
+ * neither opened nor converted where it stands is reported with the operator's name.
+ *
+ * Masks and positions that several operators share are built once.
+ */
+export const expandAttention = definePass({
+  name: 'expand-attention',
+  stage: 'recognize',
+  summary: 'Open fused attention operators that cannot take a sink where they stand.',
+  effect: equivalent,
+  run(model, context) {
+    const facts = new Facts()
+    const shared = new SharedValues()
+    let expanded = 0
+    for (const site of findSites(model, context.policies)) {
+      if (site.verdict.kind === 'fused' && expand(site, facts, shared, context)) expanded++
+    }
+    return expanded
+  },
+})
+
+function expand(site: Site, facts: Facts, shared: SharedValues, context: PassContext): boolean {
+  const entry = context.report.add(site)
+  const { node } = site
+  const plan = planInPlace(site, { sink: context.sink(site), target: context.target }, facts, shared)
+  const expansion = expansions.get(node.op)
+  if ('apply' in plan) {
+    const another = expansion && context.form !== undefined && context.form !== plan.form
+    if (!another) return false
+    entry.rejectedForms.push({ form: plan.form, reason: `the form ${context.form} was asked for` })
+  } else if (plan.form) entry.rejectedForms.push({ form: plan.form, reason: plan.refused })
+  const problem = expansion ? open(site, expansion, facts, shared, context) : undefined
+  if (expansion && problem === undefined) return true
+  leave(entry, site, problem ?? ('refused' in plan ? plan.refused : ''))
+  return false
+}
+
+/** Opens the operator; why it cannot be opened otherwise. */
+function open(site: Site, expansion: Expand, facts: Facts, shared: SharedValues, context: PassContext): string | undefined {
+  const { node, output } = site
+  const dtype = typeOfFused(node)
+  if (dtype === undefined) return `"${node.label}" has an unknown element type`
+  const bench = new Workbench(node, dtype, facts, shared)
+  if (bench.op.place.opset < 9) return `"${node.label}" is in a model of opset ${bench.op.place.opset}; masks need opset 9`
+  const result = expansion(node, bench)
+  if ('unsupported' in result) return `"${node.label}" ${result.unsupported}`
+  context.report.rekey(output, result.normalised)
+  replaceNode(node, result.outputs)
+  return undefined
+}
+
+function leave(entry: SiteReport, { node }: Site, why: string): void {
+  entry.reason = 'fused-unsupported'
+  entry.message = `"${node.label}" is a ${node.op}, which this program can neither open nor give a sink: ${why}.`
+}
