@@ -71,8 +71,8 @@ function open(site: Site, expansion: Expand, facts: Facts, shared: SharedValues,
   if (bench.op.place.opset < 9) return `"${node.label}" is in a model of opset ${bench.op.place.opset}; masks need opset 9`
   const result = expansion(node, bench)
   if ('unsupported' in result) return `"${node.label}" ${result.unsupported}`
-  context.report.rekey(output, result.normalised)
-  replaceNode(node, result.outputs)
+  const renamed = replaceNode(node, result.outputs)
+  context.report.rekey(output, renamed.get(result.normalised) ?? result.normalised)
   return undefined
 }
 

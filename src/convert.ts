@@ -8,7 +8,7 @@ import { closeModel, modelToBytes, openModel, saveModel } from './onnx/index.ts'
 import type { ConvertOptions } from './options.ts'
 import { policiesOf, sinkOf, targetOf, unmatched } from './options.ts'
 import type { FileEntry, ReportDocument } from './report/index.ts'
-import { describeModel, describeRun, unconverted } from './report/index.ts'
+import { describeModel, describeRun, isAllSoftmax1, unconverted } from './report/index.ts'
 import { runPipeline } from './rewrite/index.ts'
 import { raisedFor } from './targets/index.ts'
 import { tryWritten } from './verification.ts'
@@ -90,16 +90,17 @@ function endsEarly(stopAfter: ConvertOptions['stopAfter']): boolean {
 
 function refuse(document: ReportDocument, { allowNone, requireAll, stopAfter }: ConvertOptions): void {
   if (endsEarly(stopAfter)) return
-  const { converted, already, sites } = document.counts
   const left = unconverted(document.sites)
   if (requireAll && left.length > 0) throw new ConversionRefused(siteLeft(left.map((site) => site.node)), document)
-  const isSoftmax1 = already > 0 && left.length === 0
-  if (converted === 0 && !isSoftmax1 && !allowNone) throw new ConversionRefused(nothingToConvert(sites), document)
+  const { converted, sites } = document.counts
+  if (converted === 0 && !isAllSoftmax1(document) && !allowNone) {
+    throw new ConversionRefused(nothingToConvert(sites), document)
+  }
 }
 
 /** A model that is Softmax1 already and stayed as it was is written only where a file was asked for by name. */
 function isDone(document: ReportDocument, model: Model, { output }: ConvertOptions): boolean {
-  return document.counts.converted === 0 && document.counts.already > 0 && !model.edited && output === undefined
+  return isAllSoftmax1(document) && !model.edited && output === undefined
 }
 
 async function write(

@@ -49,17 +49,6 @@ export class ConvertError extends Error {
   }
 }
 
-/** The file has more structure than the reader is allowed to take in. */
-export function budgetSpent(limit: number): ConvertError {
-  return new ConvertError(
-    'budget-spent',
-    'model',
-    `the model has more structure than ${limit} units, where a field is one and a node sixteen`,
-    {},
-    'A crafted file looks like this. If the model is one you trust, raise the `budget` option of openModel.',
-  )
-}
-
 /** The bytes are well-formed, but what they say is not a graph that any runtime could run. */
 export function brokenGraph(message: string, node: string, at: Place): ConvertError {
   return new ConvertError(
@@ -68,6 +57,17 @@ export function brokenGraph(message: string, node: string, at: Place): ConvertEr
     message,
     { ...at, ...(node === '' ? {} : { node }) },
     'The file is damaged, or what wrote it is at fault: fetch or export it again.',
+  )
+}
+
+/** The file has more structure than the reader is allowed to take in. */
+export function budgetSpent(limit: number): ConvertError {
+  return new ConvertError(
+    'budget-spent',
+    'model',
+    `the model has more structure than ${limit} units, where a field is one and a node sixteen`,
+    {},
+    'A crafted file looks like this. If the model is one you trust, raise the `budget` option of openModel.',
   )
 }
 
@@ -405,6 +405,17 @@ export function runtimeUnsupportedType(name: string, type: string | undefined): 
   )
 }
 
+/** Sinks per head were asked for where the heads are not known, or are another number. */
+export function sinkHeads(node: string, given: number, heads: number | undefined): ConvertError {
+  return new ConvertError(
+    'sink-heads',
+    'usage',
+    `"${node}" was given ${given} sinks, one per head, but ${heads === undefined ? 'where its heads are is not known' : `it has ${heads} heads`}`,
+    { node },
+    'Give one sink for all heads of this site.',
+  )
+}
+
 /** Attention is left that is not Softmax1. */
 export function siteLeft(names: readonly string[]): ConvertError {
   const [first = '', ...more] = names
@@ -443,10 +454,6 @@ export function textSyntax(
   )
 }
 
-function at(path: string | undefined): Place {
-  return path === undefined ? {} : { path }
-}
-
 /** Messages inside messages beyond what any ONNX reader accepts. */
 export function tooDeep(at: Place): ConvertError {
   return new ConvertError(
@@ -461,4 +468,10 @@ export function tooDeep(at: Place): ConvertError {
 /** An option has a value it cannot have. */
 export function usage(message: string, hint?: string): ConvertError {
   return new ConvertError('usage', 'usage', message, {}, hint)
+}
+
+/** Attention is left that is not Softmax1. */
+
+function at(path: string | undefined): Place {
+  return path === undefined ? {} : { path }
 }

@@ -1,8 +1,12 @@
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ConvertError } from '../src/errors.ts'
 import { dtypes, Tensor, verify } from '../src/ir/index.ts'
-import { parseModel, printGraph, printModel, printNode } from '../src/onnx/text/index.ts'
+import { closeModel, openModel, parseModel, printGraph, printModel, printNode } from '../src/onnx/index.ts'
 import { modelText } from './support/model-text.ts'
 import { pythonWith, runPython } from './support/python.ts'
 
@@ -103,6 +107,17 @@ describe('reading text', () => {
     expect(parseModel(text, { fill }).graph.resolve('w')?.initializer?.toNumbers()).toEqual([1, 2, 3, 4])
   })
 
+  it('reads external data from its file when somebody asks', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'outeffhop-text-'))
+    writeFileSync(join(folder, 'weights.bin'), new Uint8Array(new Float32Array([0, 1, 2]).buffer))
+    const text = `${header} g () => () <float[2] w = ["location": "weights.bin", "offset": "4", "length": "8"]> {}`
+    expect(parseModel(text, { folder }).graph.resolve('w')?.initializer?.toNumbers()).toEqual([1, 2])
+    const missing = parseModel(text.replace('weights', 'other'), { folder }).graph.resolve('w')?.initializer
+    expect(() => missing?.toNumbers()).toThrow(expect.objectContaining({ code: 'external-missing' }))
+    expect(printModel(parseModel(text))).toContain('w = ["location": "weights.bin", "offset": "4", "length": "8"]')
+    rmSync(folder, { recursive: true })
+  })
+
   it.each([
     ['g (float x) => (float y) { y = Relu x }', '"(" is expected', 1, 37],
     ['g (float x)\n  => (float y) {\n  y = = Relu(x)\n}', 'an operator is expected', 3, 7],
@@ -181,6 +196,40 @@ import json, sys, onnx.parser, onnx.printer
 print(json.dumps([onnx.printer.to_text(onnx.parser.parse_model(text)) for text in json.load(sys.stdin)]))`
     const printed = runPython(python ?? '', program, texts) as string[]
     for (const [i, text] of printed.entries()) expect(normal(text)).toBe(texts[i])
+  })
+})
+
+const zoo = new URL('../fixtures/models/exports/', import.meta.url)
+describe('real exports', () => {
+  const files = readdirSync(zoo).filter((file) => file.endsWith('.onnx'))
+
+  it.each(files)('%s is the same text after it was read back', (file) => {
+    const original = openModel(fileURLToPath(new URL(file, zoo)))
+    const text = printModel(original, { limit: Number.POSITIVE_INFINITY })
+    expect(printModel(parseModel(text), { limit: Number.POSITIVE_INFINITY })).toBe(text)
+    closeModel(original)
+  })
+
+  it.skipIf(python === undefined)("Python's onnx reads the text of each and finds the same model", () => {
+    const program = `
+import json, sys, onnx, onnx.parser, onnx.printer
+texts = []
+for path, text in json.load(sys.stdin):
+    parsed = onnx.parser.parse_model(text)
+    original = onnx.load(path)
+    texts.append([onnx.printer.to_text(parsed), [n.op_type for n in original.graph.node] == [n.op_type for n in parsed.graph.node]])
+print(json.dumps(texts))`
+    const printable = files.map((file) => fileURLToPath(new URL(file, zoo)))
+    const texts = printable.map((path) => printModel(openModel(path), { limit: Number.POSITIVE_INFINITY }))
+    const results = runPython(
+      python ?? '',
+      program,
+      printable.map((path, i) => [path, texts[i]]),
+    ) as [string, boolean][]
+    for (const [i, [text, same]] of results.entries()) {
+      expect(same).toBe(true)
+      expect(normal(text)).toBe(texts[i])
+    }
   })
 })
 

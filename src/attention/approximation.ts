@@ -1,8 +1,8 @@
 import type { Value } from '../ir/index.ts'
 import type { Facts } from '../ops/index.ts'
 import { labelledProduct, recordOf } from '../ops/index.ts'
+import type { Frame } from './cursor.ts'
 import { isConstantIn } from './memory.ts'
-import type { Frame } from './walk.ts'
 
 const deepest = 400
 

@@ -3,14 +3,16 @@ import type { Node, Value } from '../ir/index.ts'
 import { builtFromSoftmax } from './approximation.ts'
 import type { Column } from './column.ts'
 import { columnOf, isZero } from './column.ts'
+import type { Frame } from './cursor.ts'
+import { startAt } from './cursor.ts'
 import { sigmoidGate } from './gate.ts'
 import { isConstantIn, operandKind } from './memory.ts'
 import type { Normaliser } from './normaliser.ts'
 import { comparesChannels } from './provenance.ts'
 import type { Policies, Sink, Verdict } from './site.ts'
 import { because, isAlready, isAttention, isForced, quote } from './verdict.ts'
-import type { Frame, Reached, Stop, WalkResult, Wiring } from './walk.ts'
-import { startAt, walkBack, walkForward } from './walk.ts'
+import type { Reached, Stop, WalkResult, Wiring } from './walk.ts'
+import { walkBack, walkForward } from './walk.ts'
 
 /** What the walks of one normaliser found, in one calling context. */
 export interface Finding {

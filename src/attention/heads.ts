@@ -10,7 +10,7 @@ import type { Reached } from './walk.ts'
  */
 export function headsOf(input: Value, axis: number, reached: Reached | undefined, facts: Facts): Heads | undefined {
   const shape = facts.shape(input)
-  if (!shape || shape.length < 3 || axis !== -1 || !reached) return undefined
+  if (!shape || shape.length < 3 || axis < -2 || !reached) return undefined
   const count = shape.at(-3)
   if (shape.length >= 4) return typeof count === 'number' ? { axis: -3, count, merged: false } : undefined
   const merged = mergedHeads(reached.own.value, facts) ?? mergedHeads(reached.other.value, facts)

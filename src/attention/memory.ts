@@ -1,7 +1,7 @@
 import type { Value } from '../ir/index.ts'
 import type { Facts, Operand } from '../ops/index.ts'
 import { hasPackedWeight } from '../ops/index.ts'
-import type { Frame } from './walk.ts'
+import type { Frame } from './cursor.ts'
 
 /**
  * What an operand of a contraction is.

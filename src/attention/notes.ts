@@ -1,9 +1,9 @@
 import type { Node, Value } from '../ir/index.ts'
 import type { Facts } from '../ops/index.ts'
 import type { Finding } from './classify.ts'
+import type { Frame } from './cursor.ts'
 import type { Normaliser } from './normaliser.ts'
 import { quote } from './verdict.ts'
-import type { Frame } from './walk.ts'
 
 /** What a user should know about a site beside its verdict. */
 export function notesOn(

@@ -1,8 +1,9 @@
 import type { Node, Value } from '../ir/index.ts'
 import type { Facts, Operand } from '../ops/index.ts'
 import { axisOf, contractedLabels, hasPackedWeight, labelAt, labelledProduct, recordOf } from '../ops/index.ts'
+import type { Frame } from './cursor.ts'
 import { actualOf } from './memory.ts'
-import type { Frame, Reached } from './walk.ts'
+import type { Reached } from './walk.ts'
 
 /** Where an axis comes from: columns of a projection, or positions (tokens, pixels). */
 type Origin = 'feature' | 'position' | undefined

@@ -31,7 +31,7 @@ function describeFailure(error: ConvertError, paint: Paint): string {
   const lines = [`${paint.bad('error:')} ${error.message}`]
   const { offset, node, value, graph } = error.at
   const place = [
-    offset === undefined ? undefined : `byte ${offset}`,
+    offset === undefined || error.message.includes(`byte ${offset}`) ? undefined : `byte ${offset}`,
     unlessNamed('node', node, error.message),
     unlessNamed('value', value, error.message),
     unlessNamed('graph', graph, error.message),

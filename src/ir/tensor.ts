@@ -121,7 +121,8 @@ export class Tensor {
 
   /** The same data under another name. */
   named(name: string): Tensor {
-    return new Tensor({ dtype: this.dtype, dims: this.dims, payload: this.payload, strings: this.strings, name })
+    const { dtype, dims, payload, strings, origin } = this
+    return new Tensor({ dtype, dims, payload, strings, origin, name })
   }
 
   #raw(limit: number): Uint8Array {

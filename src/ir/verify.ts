@@ -4,7 +4,8 @@
  * 1. Edges are recorded on both ends: input i of a node is v exactly when v's uses hold (node, i).
  * 2. A value has at most one producer, and its producer lists it as an output; inputs and initializers have none.
  * 3. A node reads only values of its own graph or of an enclosing one.
- * 4. A value is produced before it is read (graphs are topologically sorted, as ONNX requires).
+ * 4. A value is produced before it is read (graphs are topologically sorted, as ONNX requires). Some exporters write
+ *    unsorted graphs that runtimes sort themselves: there only the existence of a producer is checked.
  * 5. Graph outputs are values of the graph or of an enclosing one, and are produced.
  * 6. No two values of nested scopes share a name while both are visible.
  * 7. Every domain in use is imported, or is defined by a model-local function.
@@ -15,15 +16,39 @@ import type { Model } from './model.ts'
 import type { Node } from './node.ts'
 import type { Value } from './value.ts'
 
-/** Throws a bug error that names the first broken invariant. */
-export function verify(model: Model): void {
-  verifyGraph(model.graph, new Set(), model.opsetImports)
-  for (const fn of model.functions) verifyGraph(fn.body, new Set(), fn.opsetImports)
+/** Throws a bug error that names the first broken invariant. `sorted` says whether the model was sorted when it was read. */
+export function verify(model: Model, sorted = true): void {
+  verifyGraph(model.graph, new Set(), model.opsetImports, sorted)
+  for (const fn of model.functions) verifyGraph(fn.body, new Set(), fn.opsetImports, sorted)
 }
 
-function verifyGraph(graph: Graph, outer: ReadonlySet<Value>, imports: ReadonlyMap<string, number>): void {
+/** Whether every value is produced before it is read, in every graph. */
+export function isSorted(model: Model): boolean {
+  for (const graph of model.graphs()) {
+    const seen = new Set<Node>()
+    for (const node of graph.nodes()) {
+      for (const used of [node, ...nodesWithin(node)])
+        for (const input of used.inputs)
+          if (input?.producer?.graph === graph && !seen.has(input.producer)) return false
+      seen.add(node)
+    }
+  }
+  return true
+}
+
+function* nodesWithin(node: Node): Generator<Node> {
+  for (const graph of node.subgraphs) for (const nested of graph.withNested()) yield* nested.nodes()
+}
+
+function verifyGraph(
+  graph: Graph,
+  outer: ReadonlySet<Value>,
+  imports: ReadonlyMap<string, number>,
+  sorted: boolean,
+): void {
   const ready = new Set(outer)
   for (const value of graph.inputs) ready.add(value)
+  if (!sorted) for (const node of graph.nodes()) for (const value of node.outputs) if (value) ready.add(value)
   for (const value of graph.values.values()) {
     if (value.initializer) ready.add(value)
     if (value.producer && !value.producer.outputs.includes(value)) fail('is not an output of its producer', value)
@@ -36,7 +61,7 @@ function verifyGraph(graph: Graph, outer: ReadonlySet<Value>, imports: ReadonlyM
       if (!input.uses.some((use) => use.node === node && use.index === index)) fail('does not know a use', input)
     }
     if (!imports.has(node.domain)) failNode(`is of domain "${node.domain}", which is not imported`, node)
-    for (const nested of node.subgraphs) verifyGraph(nested, ready, imports)
+    for (const nested of node.subgraphs) verifyGraph(nested, ready, imports, sorted)
     for (const output of node.outputs) {
       if (output === undefined) continue
       if (output.producer !== node) fail('does not know its producer', output)

@@ -1,3 +1,4 @@
+import { dirname } from 'node:path'
 import type { Model, Node } from '../ir/index.ts'
 import type { Budget, Fields, FileSource, Source } from '../wire/index.ts'
 import { openLocation } from './data/location.ts'
@@ -18,6 +19,8 @@ export class Document {
   header = { irVersion: 0, producerName: '', producerVersion: '', docString: '' }
   /** Nodes with an attribute whose tensor has external data. */
   readonly externalNodes: Node[] = []
+  /** Locations of external data, as the model has them. */
+  readonly locations = new Set<string>()
   readonly #files = new Map<string, FileSource>()
   /** Strings that occur again and again (operators, domains), one object each. */
   readonly #interned = new Map<string, string>()
@@ -41,13 +44,13 @@ export class Document {
     return file
   }
 
-  /** Every file the model is read from, as far as they were needed. */
-  get sources(): readonly Source[] {
-    return [this.source, ...this.#files.values()]
+  /** The folder that locations are relative to; `undefined` for a model of bytes that was given none. */
+  get home(): string | undefined {
+    return this.folder ?? (this.source.path === undefined ? undefined : dirname(this.source.path))
   }
 
   close(): void {
-    for (const source of this.sources) source.close()
+    for (const source of [this.source, ...this.#files.values()]) source.close()
   }
 
   intern(text: string): string {

@@ -1,3 +1,4 @@
+export { hashFile } from './hash.ts'
 export type { OpenOptions } from './open.ts'
 export { closeModel, modelSize, openModel } from './open.ts'
 export type { SavedFile, SaveOptions } from './save.ts'

@@ -1,44 +1,140 @@
-import { closeSync, openSync, renameSync, rmSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { join, resolve } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
+import { interrupted, outputIsInput, outputTooLarge } from '../errors.ts'
 import type { Model } from '../ir/index.ts'
+import type { Piece, Source } from '../wire/index.ts'
 import { emit, FileSink, MemorySink, totalSize } from '../wire/index.ts'
+import type { Document } from './document.ts'
+import { documentOf } from './document.ts'
 import { modelPieces } from './write/model.ts'
+import type { ExternalData } from './write/plan.ts'
+import { planSave } from './write/plan.ts'
 import { inPlace } from './write/storage.ts'
+import { checkPlace, TemporaryFile } from './write/temporary.ts'
 
 export interface SaveOptions {
-  readonly externalData?: 'auto' | 'always' | 'never' | 'link'
-  readonly overwrite?: boolean
-  readonly hash?: boolean
-  readonly signal?: AbortSignal
-  readonly onProgress?: (done: number, total: number) => void
+  /** Where weights go. Default `auto`: where they are, unless an edited model would become too large for one file. */
+  readonly externalData?: ExternalData | undefined
+  /** Replaces a file that is there. */
+  readonly overwrite?: boolean | undefined
+  /** Computes the sha256 of what is written. */
+  readonly hash?: boolean | undefined
+  /** Stops the save; nothing is left behind. */
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: ((done: number, total: number) => void) | undefined
 }
 
 export interface SavedFile {
   readonly path: string
   readonly bytes: number
+  /** In hexadecimal; `null` unless it was asked for. */
   readonly sha256: string | null
 }
 
-/** The model as bytes in memory. */
+/**
+ * Writes a model, and its external data where it has any, and returns the files: the model first.
+ *
+ * What was not edited is copied byte for byte, a whole unedited model included. Files are written under temporary names
+ * and renamed when they are complete, the model last: a crash leaves the old files or the new ones. Throws typed errors
+ * of kind `output`; the output may be the file the model was read from.
+ */
+export async function saveModel(model: Model, path: string, options: SaveOptions = {}): Promise<SavedFile[]> {
+  checkPlace(path, options.overwrite ?? false)
+  const mode = options.externalData ?? 'auto'
+  refuseInputs(documentOf(model), path, mode)
+  const plan = planSave(model, path, mode)
+  const sources = sourcesOf([...(plan.data?.pieces ?? []), ...plan.model])
+  const files: Output[] = []
+  try {
+    if (plan.data) files.push(outputOf(plan.data.path, plan.data.pieces))
+    files.push(outputOf(path, plan.model))
+    for (const source of sources) source.check()
+    const saved = await write(files, options)
+    for (const source of sources) source.check()
+    checkPlace(path, options.overwrite ?? false)
+    // Windows does not rename over a file that is open.
+    if (process.platform === 'win32') for (const source of sources) source.release()
+    placeAll(files.map(({ file }) => file))
+    return saved.reverse()
+  } finally {
+    for (const { file } of files) file.discard()
+  }
+}
+
+/** The model as bytes in memory. External data stays where it is. Throws when the bytes would pass 2 GiB. */
 export function modelToBytes(model: Model): Uint8Array {
   const pieces = modelPieces(model, inPlace)
-  const sink = new MemorySink(totalSize(pieces))
+  const size = totalSize(pieces)
+  if (size >= 2 ** 31) throw outputTooLarge(undefined, size)
+  const sink = new MemorySink(size)
   for (const _ of emit(pieces, sink));
   return sink.bytes
 }
 
-export async function saveModel(model: Model, path: string, _options: SaveOptions = {}): Promise<SavedFile[]> {
-  const pieces = modelPieces(model, inPlace)
-  const temporary = `${path}.tmp`
-  const fd = openSync(temporary, 'w')
+/** An output must not take the place of data the model refers to. */
+function refuseInputs(document: Document | undefined, path: string, mode: ExternalData): void {
+  const { home, source } = document ?? {}
+  const inputs = [...(document?.locations ?? [])].map((location) => join(home ?? '', location))
+  if (mode === 'link' && source?.path !== undefined) inputs.push(source.path)
+  if (inputs.some((input) => resolve(input) === resolve(path))) throw outputIsInput(path)
+}
+
+/** The files an output is copied from. */
+function sourcesOf(pieces: readonly Piece[], sources = new Set<Source>()): Set<Source> {
+  for (const piece of pieces) {
+    if (piece.kind === 'range') sources.add(piece.source)
+    if (piece.kind === 'group') sourcesOf(piece.pieces, sources)
+  }
+  return sources
+}
+
+interface Output {
+  readonly file: TemporaryFile
+  readonly pieces: readonly Piece[]
+  readonly bytes: number
+}
+
+function outputOf(path: string, pieces: readonly Piece[]): Output {
+  const bytes = totalSize(pieces)
+  return { file: new TemporaryFile(path, bytes), pieces, bytes }
+}
+
+/** Puts files in their places, in order; when one cannot be, those before it are taken away again. */
+function placeAll(files: readonly TemporaryFile[]): void {
   try {
-    const sink = new FileSink(fd)
-    for (const _ of emit(pieces, sink));
-    sink.flush()
-    closeSync(fd)
-    renameSync(temporary, path)
+    for (const file of files) file.place()
   } catch (error) {
-    rmSync(temporary, { force: true })
+    for (const file of files) file.withdraw()
     throw error
   }
-  return [{ path, bytes: totalSize(pieces), sha256: null }]
+}
+
+/** Bytes between two looks at the signal and other work that waits. */
+const stride = 1 << 25
+
+async function write(outputs: readonly Output[], { hash, signal, onProgress }: SaveOptions): Promise<SavedFile[]> {
+  const total = outputs.reduce((sum, { bytes }) => sum + bytes, 0)
+  const saved: SavedFile[] = []
+  let before = 0
+  let next = stride
+  for (const { pieces, file, bytes } of outputs) {
+    const digest = hash ? createHash('sha256') : undefined
+    const sink = new FileSink(file.fd, digest && ((part) => digest.update(part)))
+    const steps = emit(pieces, sink)
+    for (let step = file.write(() => steps.next()); !step.done; step = file.write(() => steps.next())) {
+      if (before + step.value < next) continue
+      next = before + step.value + stride
+      onProgress?.(before + step.value, total)
+      await setImmediate()
+      if (signal?.aborted) throw interrupted()
+    }
+    file.write(() => sink.flush())
+    file.finish()
+    before += bytes
+    saved.push({ path: file.path, bytes, sha256: digest?.digest('hex') ?? null })
+  }
+  if (signal?.aborted) throw interrupted()
+  onProgress?.(total, total)
+  return saved
 }

@@ -1,10 +1,11 @@
 /** Content rules: how the elements of small tensors (sizes, axes, scales) are computed. Elements are flattened row by row. */
 import type { Node, Value } from '../ir/index.ts'
+import { sliceBounds } from './cut-shapes.ts'
 import type { Facts } from './facts.ts'
-import { axisSymbol } from './facts.ts'
-import { shapeAt, sliceBounds } from './shapes.ts'
+import { shapeAt } from './shapes.ts'
 import type { Size } from './size.ts'
 import { addSizes, divideSizes, subtractSizes, timesSizes } from './size.ts'
+import { axisSymbol } from './symbols.ts'
 
 type Content = readonly Size[] | undefined
 export type ContentRule = (node: Node, facts: Facts) => Content

@@ -1,9 +1,9 @@
-import { ConvertError } from '../errors.ts'
-import type { Attribute, Dim, Graph, Model, ModelFunction, Node, Tensor, Value } from '../ir/index.ts'
-import { dtypes, isFloat } from '../ir/index.ts'
+import type { Attribute, ModelFunction, Node, Tensor, Value } from '../ir/index.ts'
+import { FunctionIndex, functionOf } from './functions.ts'
 import { recordOf } from './records.ts'
 import type { Size } from './size.ts'
-import { sizeOfName } from './size.ts'
+import { isStatic, mergeShapes } from './symbols.ts'
+import { contentOfTensor, largestContent } from './tensor-content.ts'
 
 /** What is known about a value. Both fields may be missing; a shape names every axis, by a made-up symbol if need be. */
 export interface Fact {
@@ -13,8 +13,6 @@ export interface Fact {
 }
 
 const unknown: Fact = { shape: undefined, content: undefined }
-/** Contents are followed for shapes, axes, scales and per-head constants, not for data. */
-const largestContent = 256
 
 /**
  * Shapes, small constants and constness of the values of one model, computed on demand without relying on declared types.
@@ -24,9 +22,7 @@ const largestContent = 256
 export class Facts {
   readonly #facts = new Map<Value, Fact>()
   readonly #constant = new Map<Value, boolean>()
-  #calls: Map<ModelFunction, Node[]> | undefined
-  #functions: Map<string, ModelFunction> | undefined
-  #model: Model | undefined
+  readonly #functions = new FunctionIndex()
 
   /** Shape with every axis named; `undefined` when the rank is unknown. */
   shape(value: Value): readonly Size[] | undefined {
@@ -56,7 +52,7 @@ export class Facts {
 
   /** The elements of a tensor that is small enough to be followed. */
   contentOf(tensor: Tensor): readonly number[] | undefined {
-    return smallContent(tensor)
+    return contentOfTensor(tensor)
   }
 
   /** The number a constant of one element holds. */
@@ -100,42 +96,32 @@ export class Facts {
 
   /** The model-local function a node calls. */
   callee(node: Node): ModelFunction | undefined {
-    this.#functions ??= this.#indexFunctions(node.graph)
-    if (this.#functions.size === 0) return undefined
-    return this.#functions.get(functionKey(node.domain, node.opType, node.overload))
+    return this.#functions.callee(node)
   }
 
   /** Every node that calls the function, in file order. */
   callers(fn: ModelFunction): readonly Node[] {
-    this.#calls ??= this.#indexCalls(fn.model)
-    return this.#calls.get(fn) ?? []
+    return this.#functions.callers(fn)
   }
 
   /** Whether the value depends on no graph input, except through sizes. */
   isConstant(value: Value): boolean {
-    const known = this.#constant.get(value)
-    if (known !== undefined) return known
+    const known = this.#constant
     const stack = [value]
-    while (stack.length > 0) {
-      const top = stack.at(-1) as Value
-      if (this.#constant.has(top)) {
-        stack.pop()
+    const open = new Set(stack)
+    for (let top = stack.at(-1); top; top = stack.at(-1)) {
+      const sources = known.has(top) ? [] : this.#constantSources(top)
+      const answer = typeof sources === 'boolean' ? sources : !sources.some((v) => known.get(v) === false)
+      const next = answer && typeof sources !== 'boolean' && sources.find((v) => !known.has(v) && !open.has(v))
+      if (next) {
+        stack.push(next)
+        open.add(next)
         continue
       }
-      const sources = this.#constantSources(top)
-      const open =
-        typeof sources === 'boolean' ? [] : sources.filter((v) => !this.#constant.has(v) && !stack.includes(v))
-      if (open.length > 0) {
-        stack.push(...open)
-        continue
-      }
-      this.#constant.set(
-        top,
-        typeof sources === 'boolean' ? sources : sources.every((v) => this.#constant.get(v) === true),
-      )
+      if (!known.has(top)) known.set(top, answer)
       stack.pop()
     }
-    return this.#constant.get(value) === true
+    return known.get(value) === true
   }
 
   /** Producers of a constant, or the answer itself. */
@@ -200,7 +186,7 @@ export class Facts {
 
   #compute(value: Value): Fact {
     const tensor = value.initializer
-    if (tensor) return { shape: tensor.dims, content: smallContent(tensor) }
+    if (tensor) return { shape: tensor.dims, content: contentOfTensor(tensor) }
     const inferred = this.#infer(value)
     return {
       shape: mergeShapes(value.type?.kind === 'tensor' ? value.type.shape : undefined, inferred.shape, value),
@@ -243,32 +229,6 @@ export class Facts {
   #known(value: Value): Fact {
     return this.#facts.get(value) ?? unknown
   }
-
-  #indexFunctions(graph: Graph): Map<string, ModelFunction> {
-    this.#model ??= graph.model
-    return new Map((this.#model?.functions ?? []).map((fn) => [functionKey(fn.domain, fn.name, fn.overload), fn]))
-  }
-
-  #indexCalls(model: Model): Map<ModelFunction, Node[]> {
-    const calls = new Map<ModelFunction, Node[]>()
-    for (const graph of model.graphs()) {
-      for (const node of graph.nodes()) {
-        const fn = this.callee(node)
-        if (fn) calls.set(fn, [...(calls.get(fn) ?? []), node])
-      }
-    }
-    return calls
-  }
-}
-
-/** The model-local function whose body holds the graph. */
-export function functionOf(graph: Graph): ModelFunction | undefined {
-  const owner = graph.outermost().owner
-  return owner && 'body' in owner ? owner : undefined
-}
-
-function functionKey(domain: string, name: string, overload: string): string {
-  return `${domain === 'ai.onnx' ? '' : domain}\n${name}\n${overload}`
 }
 
 function sameAttribute(a: Attribute, b: Attribute | undefined): boolean {
@@ -277,67 +237,3 @@ function sameAttribute(a: Attribute, b: Attribute | undefined): boolean {
     return String(a.value) === String(b.value)
   return a === b
 }
-
-/** A name for an axis (or an element) of a value that nobody names, the same every time it is asked for. */
-export function axisSymbol(value: Value, index: number, of: 'axis' | 'element' = 'axis'): Size {
-  return `⟨${value.name.replaceAll('*', '×')}⟩${of === 'axis' ? '' : 'e'}${index}`
-}
-
-function isStatic(shape: readonly Dim[] | undefined, value: Value): boolean {
-  // Small integer vectors are followed even where their shape is declared: their content matters.
-  const dtype = value.dtype
-  const mayCarrySizes = dtype === undefined || !isFloat(dtype) || value.producer?.opType === 'Constant'
-  return (
-    shape?.every((d) => typeof d === 'number') === true && !(mayCarrySizes && shape.length <= 1) && !isScalarLike(shape)
-  )
-}
-
-function isScalarLike(shape: readonly Dim[]): boolean {
-  return shape.every((d) => d === 1)
-}
-
-function mergeShapes(
-  declared: readonly Dim[] | undefined,
-  inferred: readonly Size[] | undefined,
-  value: Value,
-): readonly Size[] | undefined {
-  if (!declared) return inferred
-  const usable = inferred?.length === declared.length ? inferred : undefined
-  return declared.map((dim, axis) => {
-    if (typeof dim === 'number') return dim
-    const size = usable?.[axis]
-    if (size !== undefined && !isMadeUp(size)) return size
-    return typeof dim === 'string' && dim !== '' ? sizeOfName(dim) : (size ?? axisSymbol(value, axis))
-  })
-}
-
-function isMadeUp(size: Size): boolean {
-  return typeof size === 'string' && size.startsWith('⟨') && !size.includes('*')
-}
-
-function smallContent(tensor: Tensor): number[] | undefined {
-  if (tensor.size > largestContent || tensor.payload === undefined || !numeric.has(tensor.dtype)) return undefined
-  try {
-    return tensor.toNumbers()
-  } catch (error) {
-    // External data that is missing does not stop the analysis: the value is then not a known constant.
-    if (error instanceof ConvertError && error.kind !== 'bug') return undefined
-    throw error
-  }
-}
-
-const numeric: ReadonlySet<number> = new Set([
-  dtypes.float,
-  dtypes.double,
-  dtypes.float16,
-  dtypes.bfloat16,
-  dtypes.bool,
-  dtypes.int8,
-  dtypes.int16,
-  dtypes.int32,
-  dtypes.int64,
-  dtypes.uint8,
-  dtypes.uint16,
-  dtypes.uint32,
-  dtypes.uint64,
-])

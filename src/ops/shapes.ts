@@ -3,10 +3,10 @@ import type { Node, Value } from '../ir/index.ts'
 import { gatherPlace, keepsDims, namedAxes, permutation, reducedAxes } from './axes.ts'
 import { labelledProduct } from './contraction.ts'
 import type { Facts } from './facts.ts'
-import { axisSymbol } from './facts.ts'
 import { reshapedShape } from './reshape.ts'
 import type { Size } from './size.ts'
-import { addSizes, subtractSizes, timesSizes } from './size.ts'
+import { addSizes, timesSizes } from './size.ts'
+import { axisSymbol } from './symbols.ts'
 
 type Shape = readonly Size[] | undefined
 export type ShapeRule = (node: Node, facts: Facts, output: number) => Shape
@@ -44,11 +44,11 @@ function broadcastShapes(shapes: readonly Shape[], node: Node): Shape {
 }
 
 /** A symbol for one axis of output 0. */
-function made(node: Node, axis: number, output = 0): Size {
+export function made(node: Node, axis: number, output = 0): Size {
   return axisSymbol(node.output(output) as Value, axis)
 }
 
-function madeShape(node: Node, rank: number, output = 0): Size[] {
+export function madeShape(node: Node, rank: number, output = 0): Size[] {
   return Array.from({ length: rank }, (_, axis) => made(node, axis, output))
 }
 
@@ -68,7 +68,7 @@ export const reshapeShape: ShapeRule = (node, facts) => {
   return length === undefined ? undefined : madeShape(node, length)
 }
 
-function vectorLength(node: Node, port: number, facts: Facts): number | undefined {
+export function vectorLength(node: Node, port: number, facts: Facts): number | undefined {
   const shape = shapeAt(node, port, facts)
   return shape?.length === 1 && typeof shape[0] === 'number' ? shape[0] : undefined
 }
@@ -177,147 +177,6 @@ export const splitShape: ShapeRule = (node, facts, output) => {
   return shape.map((size, i) => (i === axis ? (sizes?.[output] ?? equal ?? made(node, i, output)) : size))
 }
 
-/** Slice: sizes from bounds where both are known. */
-export const sliceShape: ShapeRule = (node, facts) => {
-  const shape = shapeAt(node, 0, facts)
-  const slices = sliceBounds(node, facts)
-  if (!shape) return undefined
-  if (!slices) return madeShape(node, shape.length)
-  const result = [...shape]
-  for (const { axis, start, end, step } of slices) {
-    const at = axis < 0 ? axis + shape.length : axis
-    result[at] = slicedSize(shape[at] as Size, start, end, step) ?? made(node, at)
-  }
-  return result
-}
-
-/** One axis a Slice cuts; bounds that are not constant stay symbols or `undefined`. */
-export interface SliceBound {
-  readonly axis: number
-  readonly start: Size | undefined
-  readonly end: Size | undefined
-  readonly step: number | undefined
-}
-
-export function sliceBounds(node: Node, facts: Facts): SliceBound[] | undefined {
-  const starts = facts.ints(node, 'starts') ?? facts.content(node.input(1))
-  const ends = facts.ints(node, 'ends') ?? facts.content(node.input(2))
-  const count = starts?.length ?? ends?.length ?? vectorLength(node, 1, facts)
-  const axes =
-    facts.ints(node, 'axes') ??
-    (node.input(3)
-      ? facts.numbers(node.input(3))
-      : count === undefined
-        ? undefined
-        : Array.from({ length: count }, (_, i) => i))
-  if (!axes) return undefined
-  const steps = node.input(4) ? facts.numbers(node.input(4)) : axes.map(() => 1)
-  return axes.map((axis, i) => ({ axis, start: starts?.[i], end: ends?.[i], step: steps?.[i] }))
-}
-
-function slicedSize(
-  size: Size,
-  start: Size | undefined,
-  end: Size | undefined,
-  step: number | undefined,
-): Size | undefined {
-  if (start === undefined || end === undefined || step !== 1) return undefined
-  const from = bound(size, start)
-  const to = bound(size, end)
-  if (from === undefined || to === undefined) return undefined
-  const length = subtractSizes(to, from)
-  return typeof length === 'number' ? Math.max(0, length) : length
-}
-
-/** A bound counted from the front. Bounds past the end (INT_MAX, as exporters write "to the end") are the end. */
-function bound(size: Size, at: Size): Size | undefined {
-  if (typeof at !== 'number') return at === size ? size : typeof size === 'number' ? undefined : at
-  if (at < 0) return typeof size === 'number' ? Math.max(0, size + at) : addSizes(size, at)
-  if (typeof size === 'number') return Math.min(size, at)
-  return at === 0 ? 0 : at >= 2 ** 31 - 1 ? size : at
-}
-
-export const padShape: ShapeRule = (node, facts) => {
-  const shape = shapeAt(node, 0, facts)
-  if (!shape) return undefined
-  const pads = padsOf(node, facts, shape.length)
-  return shape.map((size, i) => {
-    const pad = pads?.get(i - shape.length)
-    return pad ? addSizes(size, pad.before + pad.after) : pads ? size : made(node, i)
-  })
-}
-
-/** Added elements by negative axis; axes that get none are missing. `undefined` when the pads are not constant. */
-export function padsOf(
-  node: Node,
-  facts: Facts,
-  rank: number,
-): ReadonlyMap<number, { before: number; after: number }> | undefined {
-  const pads = facts.ints(node, 'pads') ?? facts.ints(node, 'paddings') ?? facts.numbers(node.input(1))
-  if (!pads) return undefined
-  const named = node.input(3) ? facts.numbers(node.input(3)) : undefined
-  if (node.input(3) && !named) return undefined
-  const axes = named ?? Array.from({ length: pads.length / 2 }, (_, i) => i)
-  const result = new Map<number, { before: number; after: number }>()
-  for (const [i, axis] of axes.entries()) {
-    const before = pads[i] ?? 0
-    const after = pads[i + axes.length] ?? 0
-    if (before !== 0 || after !== 0) result.set(axis < 0 ? axis : axis - rank, { before, after })
-  }
-  return result
-}
-
-/** Convolution: batch of the data, channels of the weight, spatial sizes unknown. */
-export const convShape: ShapeRule = (node, facts) => {
-  const data = shapeAt(node, 0, facts)
-  const weight = shapeAt(node, 1, facts)
-  const rank = weight?.length ?? data?.length
-  if (rank === undefined) return undefined
-  const group = facts.int(node, 'group') ?? 1
-  const channels = node.opType === 'ConvTranspose' ? weight && timesSizes(weight[1] as Size, group) : weight?.[0]
-  return Array.from({ length: rank }, (_, i) => {
-    if (i === 0) return data?.[0] ?? made(node, 0)
-    if (i === 1) return channels ?? made(node, 1)
-    return windowedSize(node, i - 2, data?.[i], weight?.[i], facts) ?? made(node, i)
-  })
-}
-
-/** Size of a spatial axis after a sliding window: `floor((size + pads - dilation * (kernel - 1) - 1) / stride) + 1`. */
-function windowedSize(
-  node: Node,
-  axis: number,
-  size: Size | undefined,
-  weight: Size | undefined,
-  facts: Facts,
-): Size | undefined {
-  const kernel = facts.ints(node, 'kernel_shape')?.[axis] ?? weight
-  const stride = facts.ints(node, 'strides')?.[axis] ?? 1
-  const padding = facts.attribute(node, 'auto_pad')
-  if (size === undefined || typeof kernel !== 'number' || node.opType === 'ConvTranspose') return undefined
-  if (padding?.kind === 'string' && padding.value.startsWith('SAME'))
-    return stride === 1 ? size : typeof size === 'number' ? Math.ceil(size / stride) : undefined
-  const pads = facts.ints(node, 'pads') ?? []
-  const spatial = pads.length / 2
-  const dilation = facts.ints(node, 'dilations')?.[axis] ?? 1
-  const rest = (pads[axis] ?? 0) + (pads[axis + spatial] ?? 0) - dilation * (kernel - 1)
-  if (stride === 1) return addSizes(size, rest)
-  if (typeof size !== 'number') return undefined
-  const steps = (size + rest - 1) / stride
-  return ((facts.int(node, 'ceil_mode') ?? 0) !== 0 ? Math.ceil(steps) : Math.floor(steps)) + 1
-}
-
-/** Pooling and resizing: rank, batch and channels of the input. */
-export const poolShape: ShapeRule = (node, facts) => {
-  const shape = shapeAt(node, 0, facts)
-  const one = node.opType.startsWith('Global')
-  const windowed = node.opType.endsWith('Pool')
-  return shape?.map((size, i) => {
-    if (i < 2) return size
-    if (one) return 1
-    return (windowed ? windowedSize(node, i - 2, size, undefined, facts) : undefined) ?? made(node, i)
-  })
-}
-
 /** Same rank as input 0, sizes unknown. */
 export const rankOfFirst: ShapeRule = (node, facts, output) => {
   const shape = shapeAt(node, 0, facts)
@@ -347,16 +206,6 @@ export const tileShape: ShapeRule = (node, facts) => {
     const repeat = repeats?.[i]
     return repeat === undefined ? made(node, i) : timesSizes(size, repeat)
   })
-}
-
-/** LSTM, GRU, RNN: [T, directions, B, hidden]. */
-export const recurrentShape: ShapeRule = (node, facts, output) => {
-  const shape = shapeAt(node, 0, facts)
-  const hidden = facts.int(node, 'hidden_size')
-  const directions = facts.attribute(node, 'direction')
-  const two = directions?.kind === 'string' && directions.value === 'bidirectional' ? 2 : 1
-  if (output === 0) return [shape?.[0] ?? made(node, 0), two, shape?.[1] ?? made(node, 2), hidden ?? made(node, 3)]
-  return [two, shape?.[1] ?? made(node, 1, output), hidden ?? made(node, 2, output)]
 }
 
 export const gatherNdShape: ShapeRule = (node, facts) => {

@@ -6,8 +6,11 @@
  */
 import * as axes from './axes.ts'
 import * as contents from './contents.ts'
+import * as cuts from './cut-shapes.ts'
+import * as fused from './fused-shapes.ts'
 import type { OpRecord } from './records.ts'
 import * as shapes from './shapes.ts'
+import * as windows from './window-shapes.ts'
 
 const unary: OpRecord = { passage: 'arithmetic', axes: axes.same(), shape: shapes.like() }
 const binary: OpRecord = { passage: 'arithmetic', axes: axes.broadcast(), shape: shapes.broadcastShape() }
@@ -15,11 +18,12 @@ const commutative: OpRecord = { ...binary, commutes: true }
 const compare: OpRecord = { shape: shapes.broadcastShape() }
 const activation: OpRecord = { passage: 'feature', axes: axes.same(), shape: shapes.like() }
 const normalisation: OpRecord = { passage: 'normalise', axes: axes.first, shape: shapes.likeFirst }
+const skip: OpRecord = { ...normalisation, axes: axes.broadcast([0, 1]), shape: fused.skipShape }
 const reduction: OpRecord = { passage: 'feature', axes: axes.reduce, shape: shapes.reduceShape }
 const contraction: OpRecord = { shape: shapes.productShape }
 const packed: OpRecord = { shape: shapes.packedProductShape }
-const convolution: OpRecord = { shape: shapes.convShape }
-const pooling: OpRecord = { passage: 'feature', axes: axes.spatial, shape: shapes.poolShape }
+const convolution: OpRecord = { shape: windows.convShape }
+const pooling: OpRecord = { passage: 'feature', axes: axes.spatial, shape: windows.poolShape }
 const scatter: OpRecord = { passage: 'arithmetic', axes: axes.scattered, shape: shapes.likeFirst }
 const quantizedBinary: OpRecord = {
   passage: 'arithmetic',
@@ -27,7 +31,7 @@ const quantizedBinary: OpRecord = {
   commutes: true,
   shape: shapes.broadcastShape([0, 3]),
 }
-const recurrent: OpRecord = { shape: shapes.recurrentShape }
+const recurrent: OpRecord = { shape: windows.recurrentShape }
 const random: OpRecord = { shape: shapes.likeFirst, constant: 'always' }
 
 const rows: Record<string, OpRecord> = {
@@ -43,8 +47,8 @@ const rows: Record<string, OpRecord> = {
   Unsqueeze: { passage: 'layout', axes: axes.unsqueeze, shape: shapes.unsqueezeShape, content: contents.passContent },
   Expand: { passage: 'layout', axes: axes.expand, shape: shapes.expandShape, content: contents.expandContent },
   Tile: { passage: 'layout', axes: axes.expand, shape: shapes.tileShape },
-  Slice: { passage: 'layout', axes: axes.same(), shape: shapes.sliceShape, content: contents.sliceContent },
-  Pad: { passage: 'layout', axes: axes.same(), shape: shapes.padShape },
+  Slice: { passage: 'layout', axes: axes.same(), shape: cuts.sliceShape, content: contents.sliceContent },
+  Pad: { passage: 'layout', axes: axes.same(), shape: cuts.padShape },
   Split: { passage: 'layout', axes: axes.same(), shape: shapes.splitShape },
   SplitToSequence: {},
   Concat: { passage: 'layout', axes: axes.concat, shape: shapes.concatShape, content: contents.concatContent },
@@ -89,9 +93,9 @@ const rows: Record<string, OpRecord> = {
   RMSNormalization: normalisation,
   SimplifiedLayerNormalization: normalisation,
   'com.microsoft::SimplifiedLayerNormalization': normalisation,
-  'com.microsoft::SkipLayerNormalization': { ...normalisation, axes: axes.broadcast([0, 1]) },
-  'com.microsoft::SkipSimplifiedLayerNormalization': { ...normalisation, axes: axes.broadcast([0, 1]) },
-  'com.microsoft::EmbedLayerNormalization': {},
+  'com.microsoft::SkipLayerNormalization': skip,
+  'com.microsoft::SkipSimplifiedLayerNormalization': skip,
+  'com.microsoft::EmbedLayerNormalization': { shape: fused.embedShape },
   BatchNormalization: normalisation,
   InstanceNormalization: normalisation,
   GroupNormalization: normalisation,
@@ -134,6 +138,12 @@ const rows: Record<string, OpRecord> = {
   LSTM: recurrent,
   GRU: recurrent,
   RNN: recurrent,
+
+  // Fused attention
+  Attention: { shape: fused.onnxAttentionShape },
+  'com.microsoft::Attention': { shape: fused.mergedAttentionShape },
+  'com.microsoft::MultiHeadAttention': { shape: fused.multiHeadShape },
+  'com.microsoft::GroupQueryAttention': { shape: fused.groupQueryShape },
 
   // Pooling and resizing
   AveragePool: pooling,

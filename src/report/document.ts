@@ -98,6 +98,11 @@ export function unconverted(sites: readonly SiteEntry[]): readonly SiteEntry[] {
   return sites.filter((site) => !site.converted && attention.includes(site.verdict))
 }
 
+/** Whether every attention of the input is Softmax1 already, and there is some. */
+export function isAllSoftmax1({ counts, sites }: Pick<ReportDocument, 'counts' | 'sites'>): boolean {
+  return counts.converted === 0 && counts.already > 0 && unconverted(sites).length === 0
+}
+
 /** A number as JSON has it: null when it is not finite. */
 export function finite(value: number): number | null {
   return Number.isFinite(value) ? value : null

@@ -1,6 +1,6 @@
 export { describeModel, describeRun } from './describe.ts'
 export type { Counts, FileEntry, ModelEntry, ReportDocument, SiteEntry, Verification } from './document.ts'
-export { countSites, finite, schema, unconverted } from './document.ts'
+export { countSites, finite, isAllSoftmax1, schema, unconverted } from './document.ts'
 export { fullName, groupSites } from './groups.ts'
 export type { Inspection } from './inspection.ts'
 export { describeInspection, inspectModel } from './inspection.ts'

@@ -1,4 +1,5 @@
 import type { ReportDocument, SiteEntry } from './document.ts'
+import { isAllSoftmax1, unconverted } from './document.ts'
 import type { SiteGroup } from './groups.ts'
 import { groupSites } from './groups.ts'
 import type { Paint } from './paint.ts'
@@ -54,24 +55,33 @@ function why(site: SiteEntry, paint: Paint): Cell {
 }
 
 function closing(document: ReportDocument, dryRun: boolean, paint: Paint): string[] {
-  const lines = [verdictLine(document, paint)]
-  const written = document.files.at(-1)
+  const lines = [paint.strong(countsLine(document))]
+  const { counts, command, files } = document
+  const written = files.at(-1)
   if (written !== undefined) lines.push(writtenLine(document, written, paint))
-  if (dryRun) lines.push('Nothing was written (dry run).')
-  if (document.counts.converted > 0) lines.push('', ...advice(document))
+  else if (dryRun) lines.push('Nothing was written: this is a dry run.')
+  else if (command === 'convert' && isAllSoftmax1(document))
+    lines.push('It is a Softmax1 model already. Nothing was written.')
+  if (counts.converted > 0) lines.push('', ...advice(document))
   return lines
 }
 
-function verdictLine({ counts, command }: ReportDocument, paint: Paint): string {
+function countsLine(document: ReportDocument): string {
+  const { counts, command, sites } = document
   if (counts.sites === 0) return 'The model has no softmax and no attention operator.'
-  const parts = [
-    command === 'convert' ? `${counts.converted} converted to Softmax1` : undefined,
-    counts.already > 0 ? `${counts.already} Softmax1 already` : undefined,
-    command === 'convert' ? `${counts.left} left as ${counts.left === 1 ? 'it is' : 'they are'}` : undefined,
-    counts.review > 0 ? `${counts.review} to review` : undefined,
-  ].filter((part) => part !== undefined)
-  const all = command === 'explain' ? [count(counts.sites, 'site'), ...parts] : parts
-  return paint.strong(`${all.join(', ')}.`)
+  const words = (n: number, what: string) => (n > 0 ? [`${n} ${what}`] : [])
+  if (command === 'explain') {
+    const attention = unconverted(sites).length - counts.review
+    const left = counts.left - attention
+    const parts = [
+      ...words(attention, 'attention'),
+      ...words(counts.already, 'Softmax1 already'),
+      ...words(left, 'left alone'),
+    ]
+    return `${count(counts.sites, 'site')}: ${[...parts, ...words(counts.review, 'to review')].join(', ')}.`
+  }
+  const parts = [`${counts.converted} converted to Softmax1`, ...words(counts.already, 'Softmax1 already')]
+  return `${[...parts, ...words(counts.left, 'left as found'), ...words(counts.review, 'to review')].join(', ')}.`
 }
 
 function writtenLine(document: ReportDocument, written: ReportDocument['files'][number], paint: Paint): string {

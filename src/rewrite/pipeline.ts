@@ -1,7 +1,7 @@
 import type { Policies } from '../attention/index.ts'
 import { ConvertError, bug } from '../errors.ts'
 import type { Model } from '../ir/index.ts'
-import { verify } from '../ir/index.ts'
+import { isSorted, verify } from '../ir/index.ts'
 import type { Form, TargetChoice } from '../targets/index.ts'
 import { dropUnusedImport } from './opset.ts'
 import type { OptionSet } from './options.ts'
@@ -41,6 +41,7 @@ export function runPipeline(model: Model, passes: readonly Pass[], settings: Pip
   const { sink = 0 } = settings
   const sinkOf = typeof sink === 'function' ? sink : () => sink
   const runs: PassRun[] = []
+  const sorted = isSorted(model)
   const last = settings.stopAfter ?? 'lower'
   for (const stage of stages.slice(0, stages.indexOf(last) + 1)) {
     for (const pass of passes) {
@@ -59,7 +60,7 @@ export function runPipeline(model: Model, passes: readonly Pass[], settings: Pip
       if (changed > 0) settings.dump?.(pass.name, model)
     }
     if (stage === 'lower') dropUnusedImport(model)
-    if (runs.some((run) => run.stage === stage && run.changed > 0)) verify(model)
+    if (runs.some((run) => run.stage === stage && run.changed > 0)) verify(model, sorted)
   }
   return { report, runs }
 }

@@ -1,4 +1,5 @@
 import type { Heads, Site } from '../attention/index.ts'
+import { sinkHeads } from '../errors.ts'
 import type { Node, Value } from '../ir/index.ts'
 import { attr, dtypes, Tensor } from '../ir/index.ts'
 import type { Ops } from './ops.ts'
@@ -26,6 +27,7 @@ export function insertSoftmax1(site: Site, sink: number | readonly number[]): No
   const { graph, node, output, input } = site
   const values = typeof sink === 'number' ? [sink] : sink
   const perHead = values.length > 1 && values.some((s) => s !== values[0])
+  if (perHead && site.heads?.count !== values.length) throw sinkHeads(node.label, values.length, site.heads?.count)
   const zero = !perHead && values[0] === 0
   const sinkValue = zero
     ? undefined

@@ -31,6 +31,7 @@ export const ort: Target = {
     [0, '1.12'],
   ],
   newest: { opset: 26, irVersion: 13 },
+  fused: ortFused,
   forms: [
     {
       form: 'gqa',

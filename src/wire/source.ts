@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { malformed, modelClosed, sourceChanged } from '../errors.ts'
+import { malformed, modelClosed, modelUnreadable, sourceChanged } from '../errors.ts'
 
 /**
  * Bytes at positions: a file of any size or an array. Positions are plain numbers, exact to 2^53.
@@ -187,9 +187,17 @@ export class FileSource implements Source {
     for (let done = 0; done < length; ) {
       // A single read is limited by the system to a little under 2 GiB.
       const part = Math.min(length - done, 1 << 30)
-      const count = readSync(fd, target, done, part, position + done)
+      const count = this.#read(fd, target, done, part, position + done)
       if (count === 0) throw sourceChanged(this.path)
       done += count
+    }
+  }
+
+  #read(fd: number, target: Uint8Array, offset: number, length: number, position: number): number {
+    try {
+      return readSync(fd, target, offset, length, position)
+    } catch (error) {
+      throw modelUnreadable(this.path, error as Error)
     }
   }
 }

@@ -45,6 +45,7 @@ export function operatorModel(spec: OperatorModel): Model {
   })
   const outputs = spec.outputs.map((name) => (name === undefined ? undefined : graph.value(name)))
   const attributes = new Map(Object.entries(spec.attributes ?? {}).map(([name, value]) => [name, attributeOf(name, value)]))
+  while (inputs.length > 0 && inputs.at(-1) === undefined) inputs.pop()
   graph.insert({ name: 'the_attention', opType: op, domain, attributes }, inputs, outputs, undefined)
   for (const value of outputs) {
     if (!value) continue

@@ -35,7 +35,7 @@ function parseTranscript(code: string, text: string): Transcript {
 }
 
 const kinds = {
-  'a file with the bytes of a model in textual syntax': (body: string) => modelToBytes(parseModel(body)),
+  model: (body: string) => modelToBytes(parseModel(body)),
   hex: (body: string) => Buffer.from(body.replace(/#.*$/gm, '').replace(/\s+/g, ''), 'hex'),
   text: (body: string) => Buffer.from(body),
 }

@@ -13,7 +13,8 @@ import { headBytes, RangePayload } from './range.ts'
 export class ExternalPayload implements Payload {
   readonly document: Document
   readonly #field: Field
-  readonly #entries: readonly (readonly [string, string])[]
+  /** Key and value pairs as the model has them. */
+  readonly entries: readonly (readonly [string, string])[]
   readonly #head: Head
   #location: Location | undefined
   #range: RangePayload | undefined
@@ -21,7 +22,7 @@ export class ExternalPayload implements Payload {
   constructor(document: Document, field: Field, entries: readonly (readonly [string, string])[], head: Head) {
     this.document = document
     this.#field = field
-    this.#entries = entries
+    this.entries = entries
     this.#head = head
   }
 
@@ -31,7 +32,7 @@ export class ExternalPayload implements Payload {
 
   /** Where the data is, as the model says. Throws a typed error when what it says makes no sense. */
   get location(): Location {
-    this.#location ??= parseLocation(this.#head.name, this.#entries, this.#field)
+    this.#location ??= parseLocation(this.#head.name, this.entries, this.#field)
     return this.#location
   }
 

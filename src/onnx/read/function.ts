@@ -4,6 +4,7 @@ import type { Field } from '../../wire/index.ts'
 import type { Document } from '../document.ts'
 import { schema } from '../schema.ts'
 import { readAttribute } from './attributes.ts'
+import { checkMessage } from './check.ts'
 import { fieldsOf, readNodes, readValueInfos } from './graph.ts'
 import { readOpset } from './model.ts'
 import { GraphOrigin } from './origin.ts'
@@ -42,6 +43,7 @@ export function readFunction(document: Document, model: Model, field: Field): Mo
     else if (number === F.attribute) attributes.push(textOf(part))
     else if (number === F.opsetImport) readOpset(part, opsetImports)
     else if (number === F.output) outputs.push({ name: textOf(part), index: part.index })
+    else if (number === F.metadata) checkMessage(part.at(), 'Entry')
     else if (number === F.input) {
       const value = body.value(textOf(part))
       body.addInput(value)

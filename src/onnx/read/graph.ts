@@ -4,6 +4,7 @@ import type { Fields } from '../../wire/index.ts'
 import { depthLimit, Field, place, wireType } from '../../wire/index.ts'
 import type { Document } from '../document.ts'
 import { schema } from '../schema.ts'
+import { checkMessage } from './check.ts'
 import { NodeReader } from './node.ts'
 import { GraphOrigin } from './origin.ts'
 import { readSparse } from './sparse.ts'
@@ -27,7 +28,8 @@ export function readGraph(document: Document, graph: Graph, fields: Fields, dept
     else if (number === G.input) origin.owners[field.index] = readInput(graph, field)
     else if (number === G.initializer || number === G.sparseInitializer) {
       origin.owners[field.index] = readInitializer(document, graph, field, number)
-    }
+    } else if (number === G.quantizationAnnotation) checkMessage(field.at(), 'Annotation')
+    else if (number === G.metadata) checkMessage(field.at(), 'Entry')
   }
   readNodes(document, graph, origin, G.node, depth)
   readOutputs(graph, origin)

@@ -3,6 +3,7 @@ import { Model } from '../../ir/index.ts'
 import { Field, place, wireType } from '../../wire/index.ts'
 import type { Document } from '../document.ts'
 import { schema } from '../schema.ts'
+import { checkMessage } from './check.ts'
 import { readFunction } from './function.ts'
 import { readGraph } from './graph.ts'
 import { isBytes, isInt, numberAt, textAt } from './scalars.ts'
@@ -43,6 +44,8 @@ function readModelField(model: Model, field: Field, opsets: Map<string, number>,
   else if (isBytes(scan, M.docString)) model.docString = textAt(scan)
   else if (isBytes(scan, M.opsetImport)) readOpset(field, opsets)
   else if (isBytes(scan, M.metadata)) metadata.set(...entryAt(scan))
+  else if (isBytes(scan, M.trainingInfo)) checkMessage(scan, 'Training', true, 1)
+  else if (isBytes(scan, M.configuration)) checkMessage(scan, 'Device')
 }
 
 /** Reads one opset import. `ai.onnx` is the long name of the default domain. */

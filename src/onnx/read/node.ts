@@ -2,14 +2,16 @@ import { brokenGraph } from '../../errors.ts'
 import type { Attributes, Node, Value } from '../../ir/index.ts'
 import { Graph } from '../../ir/index.ts'
 import type { Field, Scan } from '../../wire/index.ts'
-import { place } from '../../wire/index.ts'
+import { place, wireType } from '../../wire/index.ts'
 import type { Document } from '../document.ts'
 import { schema } from '../schema.ts'
 import { readAttributes } from './attributes.ts'
-import { isBytes, textAt } from './scalars.ts'
+import { checkMessage } from './check.ts'
+import { int32At, isBytes, isInt, textAt } from './scalars.ts'
 import { entryAt } from './tensor.ts'
 
 const N = schema.Node
+const A = schema.Attribute
 
 /** A graph in an attribute of a node, found and not yet read. */
 export interface Nested {
@@ -39,6 +41,7 @@ export class NodeReader {
     let overload = ''
     let docString = ''
     let hasAttributes = false
+    let hasExternal = false
     let metadata: Map<string, string> | undefined
     const scan = field.fields.scan(field.index)
     while (scan.next()) {
@@ -52,8 +55,8 @@ export class NodeReader {
       else if (isBytes(scan, N.metadata)) (metadata ??= new Map()).set(...entryAt(scan))
       else if (isBytes(scan, N.attribute)) {
         hasAttributes = true
-        findGraphs(scan, nested)
-      }
+        hasExternal = lookInside(scan, nested) || hasExternal
+      } else if (isBytes(scan, N.deviceConfigurations)) checkMessage(scan, 'NodeDevice')
     }
     if (opType === '') {
       throw brokenGraph(`a node has no operator at byte ${field.start}`, name, place(field.source, field.start))
@@ -77,6 +80,7 @@ export class NodeReader {
       inputs,
       outputs,
     )
+    if (hasExternal) this.#document.externalNodes.push(node)
     return { node, nested }
   }
 
@@ -109,11 +113,24 @@ export class NodeReader {
   }
 }
 
-function findGraphs(attribute: Scan, nested: Nested[]): void {
+/** What a look at an attribute brings to light: the graphs in it, and whether a tensor of it has external data. */
+function lookInside(attribute: Scan, nested: Nested[]): boolean {
   const scan = attribute.inner()
+  let external = false
   while (scan.next()) {
-    if (isBytes(scan, schema.Attribute.g) || isBytes(scan, schema.Attribute.graphs)) {
-      nested.push({ graph: new Graph(), start: scan.body, end: scan.end })
-    }
+    if (scan.wire !== wireType.bytes) continue
+    if (scan.number === A.g || scan.number === A.graphs) nested.push({ graph: new Graph(), start: scan.body, end: scan.end })
+    else if (scan.number === A.t || scan.number === A.tensors) external = lookAtTensor(scan) || external
+    else if (scan.number === A.sparseTensor || scan.number === A.sparseTensors) checkMessage(scan, 'SparseTensor')
+    else if (scan.number === A.typeProto || scan.number === A.typeProtos) checkMessage(scan, 'Type')
   }
+  return external
+}
+
+function lookAtTensor(field: Scan): boolean {
+  checkMessage(field, 'Tensor', false)
+  const scan = field.inner()
+  let external = false
+  while (scan.next()) if (isInt(scan, schema.Tensor.dataLocation)) external = int32At(scan) === 1
+  return external
 }

@@ -6,6 +6,7 @@ import { RangePayload } from '../data/range.ts'
 import { TypedPayload, typedField } from '../data/typed.ts'
 import type { Document } from '../document.ts'
 import { schema } from '../schema.ts'
+import { checkMessage } from './check.ts'
 import { integersAt } from './numbers.ts'
 import { int32At, isBytes, isInt, textAt } from './scalars.ts'
 
@@ -57,12 +58,15 @@ function readTensorField(scan: Scan, found: Found): void {
   }
   else if (isInt(scan, T.dataLocation)) found.isExternal = int32At(scan) === 1
   else if (isBytes(scan, T.externalData)) found.external.push(entryAt(scan))
+  else if (isBytes(scan, T.segment)) checkMessage(scan, 'Plain')
+  else if (isBytes(scan, T.metadata)) checkMessage(scan, 'Entry')
 }
 
 function tensorOf(document: Document, field: Field, found: Found): Tensor {
   const { name, dtype, dims } = found
   const head = { name, dtype, dims, origin: field }
   if (found.isExternal) {
+    for (const [key, value] of found.external) if (key === 'location') document.locations.add(value)
     return new Tensor({ ...head, payload: new ExternalPayload(document, field, found.external, head) })
   }
   if (dtype === dtypes.string) return new Tensor({ ...head, strings: () => readStrings(field) })

@@ -1,6 +1,8 @@
 import type { Dim, ValueType } from '../../ir/index.ts'
 import type { Field, Scan } from '../../wire/index.ts'
+import { wireType } from '../../wire/index.ts'
 import { schema } from '../schema.ts'
+import { checkMessage } from './check.ts'
 import { int32At, isBytes, isInt, numberAt, textAt } from './scalars.ts'
 
 /** Name and declared type of a value_info. */
@@ -11,6 +13,7 @@ export function readValueInfo(field: Field): { name: string; type: ValueType | u
   while (scan.next()) {
     if (isBytes(scan, schema.ValueInfo.name)) name = textAt(scan)
     else if (isBytes(scan, schema.ValueInfo.type)) type = readType(scan, field)
+    else if (isBytes(scan, schema.ValueInfo.metadata)) checkMessage(scan, 'Entry')
   }
   return { name, type }
 }
@@ -19,8 +22,19 @@ export function readValueInfo(field: Field): { name: string; type: ValueType | u
 function readType(outer: Scan, origin: Field): ValueType {
   const scan = outer.inner()
   let type: ValueType = { kind: 'opaque', origin }
-  while (scan.next()) if (isBytes(scan, schema.Type.tensor)) type = readTensorType(scan)
+  while (scan.next()) {
+    if (!isOneOfTypes(scan)) continue
+    // Of several the last counts, as for any reader of a oneof.
+    type = scan.number === schema.Type.tensor ? readTensorType(scan) : { kind: 'opaque', origin }
+  }
+  if (type.kind === 'opaque') checkMessage(outer, 'Type')
   return type
+}
+
+const typeNumbers: readonly number[] = Object.values(schema.Type).filter((n) => n !== schema.Type.denotation)
+
+function isOneOfTypes(scan: Scan): boolean {
+  return scan.wire === wireType.bytes && typeNumbers.includes(scan.number)
 }
 
 export function readTensorType(outer: Scan): ValueType & { kind: 'tensor' } {

@@ -2,7 +2,7 @@ import type { Attribute, Graph } from '../../ir/index.ts'
 import { dtypeName, type Tensor } from '../../ir/index.ts'
 import type { Cursor } from './cursor.ts'
 import { floatOf, integerOf } from './cursor.ts'
-import type { TensorHead } from './tensor.ts'
+import type { DataSources, TensorHead } from './tensor.ts'
 import { parseData, printData } from './tensor.ts'
 import { parseTensorType, printTensorType, seesType } from './types.ts'
 import { printFloat, quote, quoteId } from './words.ts'
@@ -30,7 +30,7 @@ type TypeWord = keyof typeof attributeTypes
 
 export interface AttributeContext {
   readonly parseGraph: () => Graph
-  readonly fill: ((head: TensorHead) => Tensor) | undefined
+  readonly sources: DataSources
 }
 
 /** `name = value` or `name: type = value`. */
@@ -52,7 +52,7 @@ function parseSingle(cursor: Cursor, context: AttributeContext, declared: TypeWo
   if (cursor.takes('@')) {
     return { kind: 'ref', name: cursor.identifier('an attribute name'), type: attributeTypes[declared ?? 'undefined'] }
   }
-  if (seesType(cursor)) return { kind: 'tensor', value: parseTensor(cursor, context.fill) }
+  if (seesType(cursor)) return { kind: 'tensor', value: parseTensor(cursor, context.sources) }
   const literal = declared === 'graph' ? undefined : cursor.optionalLiteral()
   if (literal === undefined) return { kind: 'graph', value: context.parseGraph() }
   if (literal.kind === 'string') return { kind: 'string', value: literal.text }
@@ -84,11 +84,11 @@ function listOf(cursor: Cursor, kind: string, items: readonly Attribute[]): Attr
 }
 
 /** `float[2] name = {1, 2}`; name and equals sign may be left out. */
-function parseTensor(cursor: Cursor, fill: AttributeContext['fill']): Tensor {
+function parseTensor(cursor: Cursor, sources: DataSources): Tensor {
   const type = parseTensorType(cursor)
   const name = cursor.optionalIdentifier() ?? ''
   cursor.takes('=')
-  return parseData(cursor, tensorHead(cursor, type, name), fill)
+  return parseData(cursor, tensorHead(cursor, type, name), sources)
 }
 
 /** The declared type as dims of a tensor: every dimension has to be a number. */

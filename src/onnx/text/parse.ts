@@ -2,7 +2,8 @@ import type { Attribute, Node, Tensor, Value, ValueType } from '../../ir/index.t
 import { Graph, Model } from '../../ir/index.ts'
 import { parseAttribute, tensorHead } from './attributes.ts'
 import { Cursor } from './cursor.ts'
-import type { TensorHead } from './tensor.ts'
+import { ExternalTensors } from './external.ts'
+import type { DataSources, TensorHead } from './tensor.ts'
 import { parseData } from './tensor.ts'
 import { parseType, seesType } from './types.ts'
 
@@ -12,6 +13,8 @@ export interface ParseOptions {
    * and reading its elements throws an `elided` error.
    */
   readonly fill?: (tensor: TensorHead) => Tensor
+  /** Where the files of external data are looked for. */
+  readonly folder?: string
 }
 
 /**
@@ -84,11 +87,11 @@ function parsePairs<T>(cursor: Cursor, value: () => T): [string, T][] {
 
 class GraphParser {
   readonly #cursor: Cursor
-  readonly #options: ParseOptions
+  readonly #sources: DataSources
 
-  constructor(cursor: Cursor, options: ParseOptions) {
+  constructor(cursor: Cursor, { fill, folder }: ParseOptions) {
     this.#cursor = cursor
-    this.#options = options
+    this.#sources = { fill, external: new ExternalTensors(folder) }
   }
 
   /** `name (inputs) => (outputs) <initializers and types> { nodes }` */
@@ -160,7 +163,7 @@ class GraphParser {
       const value = graph.value(name)
       if (cursor.takes('=')) {
         if (type?.kind !== 'tensor') throw cursor.error('the type of a tensor is expected before its data')
-        value.initializer = parseData(cursor, tensorHead(cursor, type, name), this.#options.fill)
+        value.initializer = parseData(cursor, tensorHead(cursor, type, name), this.#sources)
         if (open === '(') value.type = type
       } else if (type !== undefined) value.type = type
       return value
@@ -227,6 +230,6 @@ class GraphParser {
       nested.owner = owner
       return this.graph(nested)
     }
-    return parseAttribute(this.#cursor, { parseGraph, fill: this.#options.fill }, name)
+    return parseAttribute(this.#cursor, { parseGraph, sources: this.#sources }, name)
   }
 }

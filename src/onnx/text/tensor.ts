@@ -3,14 +3,23 @@ import { byteSize, DerivedPayload, dtypeName, dtypes, OwnedPayload, Tensor } fro
 import { decodeText, encodeText } from '../../wire/text.ts'
 import type { Cursor, Literal } from './cursor.ts'
 import { elementText } from './elements.ts'
+import type { ExternalTensors } from './external.ts'
+import { printLocation } from './external.ts'
 import { quote } from './words.ts'
 
 /** What a tensor is before its data is known. */
 export type TensorHead = Pick<Tensor, 'dtype' | 'dims' | 'name'>
 
-/** `{1, 2, 3}`, or `...` for data the text leaves out, which `fill` supplies. */
-export function parseData(cursor: Cursor, head: TensorHead, fill: ((head: TensorHead) => Tensor) | undefined): Tensor {
-  if (cursor.takes('...')) return fill?.(head).named(head.name) ?? elidedTensor(head)
+/** Where the data of a tensor comes from when it does not stand in the text. */
+export interface DataSources {
+  readonly fill: ((head: TensorHead) => Tensor) | undefined
+  readonly external: ExternalTensors
+}
+
+/** `{1, 2, 3}`; `["location": "file"]` for external data; `...` for data the text leaves out, which `fill` supplies. */
+export function parseData(cursor: Cursor, head: TensorHead, sources: DataSources): Tensor {
+  if (cursor.takes('...')) return sources.fill?.(head).named(head.name) ?? elidedTensor(head)
+  if (cursor.sees('[')) return sources.external.parse(cursor, head)
   const words = cursor.list('{', '}', () => {
     const word = cursor.optionalLiteral()
     if (word === undefined) throw cursor.error('an element is expected')
@@ -54,23 +63,28 @@ function stringTensor(cursor: Cursor, head: TensorHead, words: readonly Literal[
 }
 
 /**
- * The elements as `{1,2}`, or `...` when there are more than `limit`, when they have no text form, or when they cannot
- * be read: a model whose external data is missing can still be printed.
+ * The elements as `{1,2}`, the place of external data, or `...` when there are more than `limit`, when they have no text
+ * form or were left out before.
  */
 export function printData(tensor: Tensor, limit: number): string {
+  const location = printLocation(tensor.payload)
+  if (location !== undefined) return location
   if (tensor.size > limit) return '...'
   try {
     if (tensor.strings !== undefined) return braces(tensor.strings().map((bytes) => quote(decodeText(bytes))))
-    const text = elementText(tensor.dtype)
-    const { payload } = tensor
-    if (payload === undefined || text === undefined || payload.byteLength !== tensor.expectedBytes) return '...'
-    const raw = payload.read(0, payload.byteLength)
-    const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength)
-    return braces(Array.from({ length: tensor.size * text.words }, (_, i) => text.read(view, i)))
+    return printElements(tensor) ?? '...'
   } catch (error) {
-    if (error instanceof ConvertError && error.kind === 'model') return '...'
+    if (error instanceof ConvertError && error.code === 'elided') return '...'
     throw error
   }
+}
+
+function printElements({ dtype, payload, expectedBytes, size }: Tensor): string | undefined {
+  const text = elementText(dtype)
+  if (payload === undefined || text === undefined || payload.byteLength !== expectedBytes) return undefined
+  const raw = payload.read(0, payload.byteLength)
+  const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength)
+  return braces(Array.from({ length: size * text.words }, (_, i) => text.read(view, i)))
 }
 
 function braces(words: readonly string[]): string {

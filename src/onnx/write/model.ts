@@ -1,4 +1,4 @@
-import type { Model } from '../../ir/index.ts'
+import type { Model, ModelFunction } from '../../ir/index.ts'
 import type { Piece } from '../../wire/index.ts'
 import { delimited, intField, Patch, wireType } from '../../wire/index.ts'
 import { documentOf } from '../document.ts'
@@ -40,15 +40,14 @@ function patchFunctions(patch: Patch, model: Model, storage: Storage): void {
   for (const index of patch.indices(M.functions)) {
     const fn = model.functions.find((f) => f.origin instanceof FunctionOrigin && f.origin.field.index === index)
     if (!fn) patch.replace(index)
-    else if (fn.edited || fn.body.edited || storage.touches(fn.body)) patch.replace(index, delimited(M.functions, functionPieces(fn, storage)))
+    else if (functionChanged(fn) || storage.touches(fn.body)) patch.replace(index, delimited(M.functions, functionPieces(fn, storage)))
     if (fn) left.delete(fn)
   }
   for (const fn of left) patch.add(M.functions, delimited(M.functions, functionPieces(fn, storage)))
 }
 
-/** Whether the file would come out as it was read. */
-export function isUntouched(pieces: readonly Piece[], model: Model): boolean {
-  const document = documentOf(model)
-  const [piece] = pieces
-  return pieces.length === 1 && piece?.kind === 'range' && piece.size === document?.source.size
+function functionChanged(fn: ModelFunction): boolean {
+  const old = fn.origin instanceof FunctionOrigin ? fn.origin.opsetImports : undefined
+  const sameOpsets = old?.size === fn.opsetImports.size && [...fn.opsetImports].every(([d, v]) => old.get(d) === v)
+  return fn.edited || fn.body.edited || !sameOpsets
 }

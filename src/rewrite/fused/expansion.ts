@@ -17,30 +17,38 @@ export function unsupported(reason: string): Unsupported {
   return { unsupported: reason }
 }
 
-/** Gives each output of a node to the value that replaces it, names and all, and takes the node out. */
-export function replaceNode(node: Node, outputs: readonly (Value | undefined)[]): void {
-  const { graph } = node
+/**
+ * Gives each output of a node to the value that replaces it, names and all, and takes the node out. Returns what the
+ * replacements are called now.
+ */
+export function replaceNode(node: Node, outputs: readonly (Value | undefined)[]): ReadonlyMap<Value, Value> {
+  const { graph, name, next } = node
   const originals = [...node.outputs]
+  const renamed = new Map<Value, Value>()
   graph.remove(node)
   for (const [index, original] of originals.entries()) {
     if (!original) continue
     const replacement = outputs[index]
-    if (replacement) takeOver(original, replacement, node)
-    else if (!original.isUsed) graph.removeValue(original)
+    if (replacement) {
+      const given = renamed.get(replacement) ?? replacement
+      const producer = takeOver(original, given, next)
+      if (!renamed.has(replacement)) renamed.set(replacement, original)
+      producer.name = index === 0 && name !== '' ? name : original.name
+    } else if (!original.isUsed) graph.removeValue(original)
   }
+  return renamed
 }
 
 /** Makes the producer of `replacement` produce `original`; readers of `replacement` read `original`. */
-function takeOver(original: Value, replacement: Value, at: Node): void {
+function takeOver(original: Value, replacement: Value, next: Node | undefined): Node {
   const { graph } = original
-  const producer = replacement.producer
-  if (!producer || producer.graph !== graph || isDeclared(replacement)) {
-    graph.insert({ name: original.name, opType: 'Identity' }, [replacement], [original], at.next)
-    return
-  }
+  const { producer } = replacement
+  if (!producer || producer.graph !== graph || isDeclared(replacement))
+    return graph.insert({ opType: 'Identity' }, [replacement], [original], next)
   replacement.replaceUsesWith(original)
   producer.setOutput(producer.outputs.indexOf(replacement), original)
   graph.removeValue(replacement)
+  return producer
 }
 
 /** A value others know by name: it was in the model before. */

@@ -50,9 +50,10 @@ export function dropFront(node: Node, output: number, axis: number, bench: Workb
   const original = node.output(output)
   if (!original) return
   const { place } = bench.op
-  const longer = place.graph.newValue(`${original.name}/with_sink`)
+  // Declared, because the runtime cannot infer the type of an optional output.
+  const longer = place.graph.newValue(`${original.name}/with_sink`, { kind: 'tensor', dtype: bench.dtype, shape: undefined })
   node.setOutput(output, longer)
-  const behind = new Ops({ ...place, before: node.next })
+  const behind = new Ops({ ...place, before: node.next, name: original.name })
   const cut = behind.Slice(longer, [1], [Number.MAX_SAFE_INTEGER], [axis])
   const slice = cut.producer as Node
   slice.setOutput(0, original)

@@ -1,0 +1,151 @@
+import { realpathSync } from 'node:fs'
+import { dirname, relative, sep } from 'node:path'
+import { linkOutside, linkWithoutFile, outputTooLarge } from '../../errors.ts'
+import type { Graph, Model, Node, Tensor } from '../../ir/index.ts'
+import { dtypes } from '../../ir/index.ts'
+import type { Piece } from '../../wire/index.ts'
+import { Field, FileSource, totalSize } from '../../wire/index.ts'
+import { ExternalPayload } from '../data/external.ts'
+import { isInside } from '../data/location.ts'
+import { RangePayload } from '../data/range.ts'
+import type { Document } from '../document.ts'
+import { documentOf } from '../document.ts'
+import { schema } from '../schema.ts'
+import { DataFile } from './data-file.ts'
+import { modelPieces } from './model.ts'
+import type { Place } from './storage.ts'
+import { inPlace, StoragePlan } from './storage.ts'
+import { rangeOf } from './tensor.ts'
+
+/**
+ * Where weights go. `auto`: where they are; into a file of their own when an edited model would pass what runtimes can
+ * parse. `always`: large ones into a file of their own. `never`: all into the model. `link`: large ones stay in the input
+ * file and the new model refers to them there.
+ */
+export type ExternalData = 'auto' | 'always' | 'never' | 'link'
+
+/** What is going to be written. */
+export interface SavePlan {
+  readonly model: readonly Piece[]
+  readonly data: DataFile | undefined
+}
+
+/** Protobuf ends at 2 GiB; from here on weights get a file of their own, with room for what is not counted. */
+const largestModel = 1.9e9
+const protobufLimit = 2 ** 31 - 1
+
+/** Plans a save to `path`: sizes and places are known before a byte is written. */
+export function planSave(model: Model, path: string, mode: ExternalData): SavePlan {
+  const placed = new Placement(model, path, mode).plan()
+  if (mode !== 'auto' || totalSize(placed.model) <= largestModel || isCopy(placed.model)) return checked(placed, path)
+  return checked(new Placement(model, path, 'always').plan(), path)
+}
+
+/** The input as it is, whatever its size, is always written; a new file has to be one that can be read. */
+function checked(plan: SavePlan, path: string): SavePlan {
+  const bytes = totalSize(plan.model)
+  if (bytes > protobufLimit && !isCopy(plan.model)) throw outputTooLarge(path, bytes)
+  return plan
+}
+
+/** Whether the plan is to copy one whole source. */
+function isCopy(pieces: readonly Piece[]): boolean {
+  const [piece] = pieces
+  return pieces.length === 1 && piece?.kind === 'range' && piece.size === piece.source.size
+}
+
+/** Decides for each tensor where its data goes. */
+class Placement {
+  readonly #model: Model
+  readonly #document: Document | undefined
+  readonly #mode: ExternalData
+  readonly #path: string
+  /** The folder of the output, links followed. */
+  readonly #folder: string
+  readonly #storage = new StoragePlan()
+  readonly #data: DataFile
+
+  constructor(model: Model, path: string, mode: ExternalData) {
+    this.#model = model
+    this.#document = documentOf(model)
+    this.#mode = mode
+    this.#path = path
+    this.#folder = realpathSync(dirname(path))
+    this.#data = new DataFile(path)
+  }
+
+  plan(): SavePlan {
+    for (const { tensor, graph, node } of this.#tensors()) {
+      const place = this.#placeOf(tensor, node !== undefined)
+      if (place) this.#storage.set(tensor, place, graph, node)
+    }
+    const storage = this.#storage.isEmpty ? inPlace : this.#storage
+    this.#data.close()
+    return { model: modelPieces(this.#model, storage), data: this.#data.isEmpty ? undefined : this.#data }
+  }
+
+  /** Every tensor whose data may move: initializers, and external data in attributes. */
+  *#tensors(): Generator<{ tensor: Tensor; graph: Graph; node?: Node }> {
+    for (const graph of this.#model.graphs()) {
+      for (const value of graph.values.values()) {
+        const origin = value.initializerOrigin
+        const isSparse =
+          origin instanceof Field && origin.fields.number(origin.index) === schema.Graph.sparseInitializer
+        if (value.initializer && !isSparse) yield { tensor: value.initializer, graph }
+      }
+    }
+    for (const node of this.#document?.externalNodes ?? []) {
+      if (node.removed) continue
+      for (const attribute of node.attributes.values()) {
+        if (attribute.kind === 'tensor') yield { tensor: attribute.value, graph: node.graph, node }
+        if (attribute.kind === 'tensors') for (const tensor of attribute.value) yield { tensor, graph: node.graph, node }
+      }
+    }
+  }
+
+  #placeOf(tensor: Tensor, inAttribute: boolean): Place | undefined {
+    const { payload } = tensor
+    if (payload instanceof ExternalPayload) return this.#externalPlace(tensor, payload)
+    if (inAttribute || this.#mode === 'auto' || this.#mode === 'never' || !isLarge(tensor)) return undefined
+    return this.#mode === 'always' ? this.#data.add(tensor) : this.#linkPlace(tensor)
+  }
+
+  /** External data stays where it is when the new model finds it there, and is copied when not. */
+  #externalPlace(tensor: Tensor, payload: ExternalPayload): Place | undefined {
+    if (this.#mode === 'never') return { kind: 'inline' }
+    if (this.#isHome(payload.document)) return undefined
+    return this.#mode === 'link' ? this.#reference(tensor) : this.#data.add(tensor)
+  }
+
+  #isHome({ home }: Document): boolean {
+    return home !== undefined && realpathSync(home) === this.#folder
+  }
+
+  #linkPlace(tensor: Tensor): Place | undefined {
+    if (this.#document?.source.path === undefined) throw linkWithoutFile()
+    const { payload } = tensor
+    const isOurs = payload instanceof RangePayload && payload.source === this.#document.source
+    return isOurs ? this.#reference(tensor) : undefined
+  }
+
+  /** A reference to the data in the file it is in, which has to be in the folder of the output. */
+  #reference(tensor: Tensor): Place {
+    const range = tensor.payload && rangeOf(tensor.payload)
+    if (!range || !(range.source instanceof FileSource)) throw linkWithoutFile()
+    const file = realpathSync(range.source.path)
+    if (!isInside(this.#folder, file)) throw linkOutside(range.source.path, dirname(this.#path))
+    const location = relative(this.#folder, file).split(sep).join('/')
+    return { kind: 'external', location, offset: range.start, length: range.end - range.start }
+  }
+}
+
+/**
+ * Whether a tensor is worth a place in another file. Shapes and the like are not: runtimes read them while they load the
+ * graph, when external data is not there yet.
+ */
+function isLarge({ payload, dtype, dims, expectedBytes }: Tensor): boolean {
+  if (!payload || payload.byteLength < 1024 || expectedBytes !== payload.byteLength) return false
+  const isInteger = dtype === dtypes.int64 || dtype === dtypes.int32
+  return !(isInteger && dims.length <= 1 && payload.byteLength < 1 << 16)
+}
+
