@@ -13,7 +13,6 @@ import {
   opsetOf,
   planZeroKey,
   sinkOf,
-  zeroKeyReasons,
 } from '../src/rewrite/index.ts'
 import { candidates, objection } from '../src/targets/index.ts'
 
@@ -27,7 +26,7 @@ export const lowerSoftmax1 = definePass({
   summary: 'Spell Softmax1 with a zero key, or with primitives where that cannot be.',
   effect: equivalent,
   run(model, context) {
-    const columns = new Columns()
+    const columns = new Columns(new Facts())
     const sites = findSites(model).filter((site) => isSoftmax1(site.node))
     for (const site of sites) lower(site, columns, context)
     return sites.length
@@ -52,7 +51,12 @@ function lower(site: Site, columns: Columns, context: PassContext): void {
   annotate(node, { form: choice.form, sink: sink.values.join(',') })
 }
 
-function choose(site: Site, columns: Columns, context: PassContext, rejected: { form: string; reason: string }[]): Choice {
+function choose(
+  site: Site,
+  columns: Columns,
+  context: PassContext,
+  rejected: { form: string; reason: string }[],
+): Choice {
   const sink = sinkOf(site.node)
   const facts = {
     dtype: site.input && dtypeOf(site.input),
@@ -66,9 +70,8 @@ function choose(site: Site, columns: Columns, context: PassContext, rejected: { 
     if (refused !== undefined) rejected.push({ form: spec.form, reason: refused })
     else if (spec.form === 'primitives') break
     else {
-      // Facts are made anew for each site: the sites before changed the graph.
-      const plan = planZeroKey(site, new Facts(), columns)
-      if (typeof plan !== 'string') return { form: spec.form, reason: zeroKeyReasons[plan.column], apply: plan.apply }
+      const plan = planZeroKey(site, columns)
+      if (typeof plan !== 'string') return { form: spec.form, reason: plan.reason, apply: plan.apply }
       rejected.push({ form: spec.form, reason: plan })
     }
   }

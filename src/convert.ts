@@ -4,14 +4,14 @@ import { checkOutput, defaultOutput, dumpInto, writeText } from './emit/index.ts
 import { ConvertError, nothingToConvert, siteLeft } from './errors.ts'
 import { patternUnused } from './explain.ts'
 import { Model } from './ir/index.ts'
-import { closeModel, modelToBytes, openModel, saveModel } from './onnx/index.ts'
+import { closeModel, modelToBytes, openModel, requireExternalData, saveModel } from './onnx/index.ts'
 import type { ConvertOptions } from './options.ts'
 import { policiesOf, sinkOf, targetOf, unmatched } from './options.ts'
-import type { FileEntry, ReportDocument } from './report/index.ts'
+import type { ReportDocument, Verification } from './report/index.ts'
 import { describeModel, describeRun, isAllSoftmax1, unconverted } from './report/index.ts'
 import { runPipeline } from './rewrite/index.ts'
 import { raisedFor } from './targets/index.ts'
-import { tryWritten } from './verification.ts'
+import { verifyConverted, withVerification } from './verification.ts'
 
 /** A model by its path, as the bytes of an ONNX file, or opened. */
 export type ModelInput = string | Uint8Array | Model
@@ -48,6 +48,7 @@ export async function convert(input: ModelInput, options: ConvertOptions = {}): 
   const output = outputOf(input, options)
   const model = input instanceof Model ? input : openModel(input)
   try {
+    if (output !== undefined) requireExternalData(model)
     // A version nobody asked for is at least the one the input model needs.
     const target = options.targetVersion === undefined ? raisedFor(model, choice) : choice
     const described = await describeModel(model, options)
@@ -103,6 +104,7 @@ function isDone(document: ReportDocument, model: Model, { output }: ConvertOptio
   return isAllSoftmax1(document) && !model.edited && output === undefined
 }
 
+/** Writes the result; where it can be tried, it takes its place only after ONNX Runtime accepted it. */
 async function write(
   input: ModelInput,
   model: Model,
@@ -112,15 +114,15 @@ async function write(
 ): Promise<ReportDocument> {
   if (endsEarly(options.stopAfter)) return { ...document, files: [writeText(output, model)] }
   const { externalData, overwrite, hash, signal, onProgress } = options
-  const saved: readonly FileEntry[] = await saveModel(model, output, {
-    ...(externalData && { externalData }),
-    ...(overwrite && { overwrite }),
-    ...(hash && { hash }),
-    ...(signal && { signal }),
-    ...(onProgress && { onProgress: (done: number, total: number) => onProgress('write', done, total) }),
-  })
-  const written = { ...document, files: saved }
-  return options.verify === false || typeof input !== 'string'
-    ? written
-    : await tryWritten(written, model, input, options)
+  let verification: Verification | undefined
+  const accept = async (path: string) => {
+    if (options.verify === false || typeof input !== 'string') return
+    onProgress?.('verify', 0, 1)
+    const { runtime } = document.requires
+    verification = await verifyConverted({ model, path, original: input, runtime }, signal)
+  }
+  const progress = (done: number, total: number) => onProgress?.('write', done, total)
+  const files = await saveModel(model, output, { externalData, overwrite, hash, signal, accept, onProgress: progress })
+  const written = { ...document, files }
+  return verification === undefined ? written : withVerification(written, verification)
 }

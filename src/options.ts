@@ -76,7 +76,7 @@ export function targetOf(options: TargetOptions & { readonly form?: Form | undef
   if (!/^\d+\.\d+(\.\d+)?$/.test(targetVersion)) {
     throw usage(`"${targetVersion}" is not a version of the target "${name}"`, 'Write it as 1.20 or 1.20.1.')
   }
-  const oldest = '1.12'
+  const oldest = '1.19'
   if (compareVersions(targetVersion, oldest) < 0) throw usage(`versions before ${oldest} are not supported`)
   return { target, version: targetVersion, provider }
 }

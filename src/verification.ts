@@ -1,56 +1,53 @@
-import { rmSync } from 'node:fs'
 import { ConvertError } from './errors.ts'
 import type { Model } from './ir/index.ts'
-import type { ConvertOptions } from './options.ts'
 import type { ReportDocument, Verification } from './report/index.ts'
-import type { Warning } from './rewrite/index.ts'
 import { installedRuntime, tryConverted } from './runtime/index.ts'
 import { compareVersions } from './targets/index.ts'
 
 /** A single call of the runtime may take this long; small inputs on a model that needs longer prove nothing more. */
 const timeout = 120_000
 
+export interface Candidate {
+  readonly model: Model
+  /** Where the converted model is, complete but not yet in its place. */
+  readonly path: string
+  readonly original: string
+  /** The oldest runtime version the result needs. */
+  readonly runtime: string | null
+}
+
 /**
- * The report of a written model with what ONNX Runtime says of it. A model that does not load, or fails where its original
- * runs, is removed again and the error thrown; a runtime that is missing or too old to judge is a warning.
+ * What ONNX Runtime says of a converted model. Throws when it does not load, or fails where its original runs; a runtime
+ * that is missing, too old to judge, or too slow is no fault of the model.
  */
-export async function tryWritten(
-  document: ReportDocument,
-  model: Model,
-  original: string,
-  { signal, onProgress }: ConvertOptions,
-): Promise<ReportDocument> {
+export async function verifyConverted(candidate: Candidate, signal: AbortSignal | undefined): Promise<Verification> {
   const installed = installedRuntime()
-  if (installed === undefined) return notVerified(document, 'onnxruntime-node is not installed', 'runtime-missing')
-  const path = document.files.at(-1)?.path ?? ''
-  onProgress?.('verify', 0, 1)
+  if (installed === undefined) return unknown('onnxruntime-node is not installed')
   try {
-    const trial = await tryConverted({ model, path, original }, { timeout, ...(signal && { signal }) })
-    const verification: Verification = { loaded: true, ran: trial.ran, reason: trial.ran ? null : trial.reason }
-    if (trial.ran) return { ...document, verification }
-    const message = `it was loaded but could not be run on generated input: ${trial.reason}`
-    return { ...document, verification, warnings: [...document.warnings, { code: 'not-run', message }] }
+    const trial = await tryConverted(candidate, { timeout, ...(signal && { signal }) })
+    return { loaded: true, ran: trial.ran, reason: trial.ran ? null : trial.reason }
   } catch (error) {
-    const needed = document.requires.runtime
-    if (isJudgement(error) && needed !== null && compareVersions(installed, needed) < 0) {
-      return notVerified(document, `it needs ONNX Runtime ${needed}, installed is ${installed}`, 'runtime-too-old')
+    if (!(error instanceof ConvertError)) throw error
+    const { runtime } = candidate
+    const judged = error.code === 'runtime-model' || error.code === 'runtime-broken'
+    if (judged && runtime !== null && compareVersions(installed, runtime) < 0) {
+      return unknown(`it needs ONNX Runtime ${runtime}, and ${installed} is installed`)
     }
-    if (error instanceof ConvertError && (error.code === 'runtime-missing' || error.code === 'runtime-timeout')) {
-      return notVerified(document, error.message, error.code)
-    }
-    for (const file of document.files) rmSync(file.path, { force: true })
+    if (error.code === 'runtime-missing' || error.code === 'runtime-timeout') return unknown(error.message)
     throw error
   }
 }
 
-function isJudgement(error: unknown): boolean {
-  return error instanceof ConvertError && (error.code === 'runtime-model' || error.code === 'runtime-broken')
+function unknown(reason: string): Verification {
+  return { loaded: false, ran: false, reason }
 }
 
-function notVerified(document: ReportDocument, reason: string, code: string): ReportDocument {
-  const warning: Warning = {
-    code: `not-verified-${code}`,
-    message: `the result was not tried in ONNX Runtime: ${reason}`,
-  }
-  return { ...document, verification: { loaded: false, ran: false, reason }, warnings: [...document.warnings, warning] }
+/** The report with what came of the trial, and a warning when it proved less than it could. */
+export function withVerification(document: ReportDocument, verification: Verification): ReportDocument {
+  const { loaded, ran, reason } = verification
+  if (ran) return { ...document, verification }
+  const warning = loaded
+    ? { code: 'not-run', message: `the result loads, but could not be run on generated input: ${reason}` }
+    : { code: 'not-verified', message: `the result was not tried in ONNX Runtime: ${reason}` }
+  return { ...document, verification, warnings: [...document.warnings, warning] }
 }

@@ -4,7 +4,9 @@ import { passes } from '../passes/index.ts'
 import type { TargetChoice } from '../src/targets/index.ts'
 import { targets } from '../src/targets/index.ts'
 import { runPipeline } from '../src/rewrite/index.ts'
+import type { Model } from '../src/ir/index.ts'
 import { verify } from '../src/ir/index.ts'
+import { findSites } from '../src/attention/index.ts'
 import { distance } from './support/attention-reference.ts'
 import type { FusedCase } from './support/fused-cases.ts'
 import { mergedCases, multiHeadCases, onnxCases } from './support/fused-cases.ts'
@@ -31,6 +33,13 @@ function expectClose(actual: Record<string, { dims: readonly number[]; data: Flo
     )
     expect(error, `${name}: ${error}`).toBeLessThanOrEqual(tolerance)
   }
+}
+
+/** Sites a second conversion would touch. */
+function leftIn(model: Model): string[] {
+  return findSites(model)
+    .filter((site) => ['attention', 'fused'].includes(site.verdict.kind))
+    .map((site) => site.verdict.message)
 }
 
 describe('an expanded operator computes what the operator computes', () => {
@@ -64,6 +73,7 @@ describe('a converted operator computes Softmax1 attention', () => {
           expect(site).toMatchObject({ converted: true, verdict: 'fused', op: expect.stringContaining('Attention') })
           if (process.env.VERBOSE) console.log(c.name, label, target.version, site?.form, site?.formReason, JSON.stringify(site?.rejectedForms))
           expectClose(await runModel(model, c.model), c, expected, 2e-6)
+          expect(leftIn(model), 'converting again').toEqual([])
         }
       })
     }

@@ -147,6 +147,16 @@ describe('constants', () => {
     expect(constantOf(value(model, 'x'))).toBeUndefined()
   })
 
+  it('are turned around the way TorchScript writes the pads of a Pad', () => {
+    const model = graph(
+      'z = ConstantOfShape <value = int64[1] {0}> (six) j = Concat <axis = 0> (given, z) r = Reshape (j, pairs) l = Slice (r, last, least, first, last) t = Transpose <perm = [1, 0]> (l) f = Reshape (t, last) p = Cast <to = 7> (f) y = Pad (x, p)',
+      'float[B, 4, S, T] x',
+      'int64[1] six = {6}, int64[2] given = {0, 1}, int64[2] pairs = {-1, 2}, int64[1] least = {-9223372036854775807}, int64[1] first = {0}',
+    )
+    expect(constantOf(value(model, 'p'))).toEqual([0, 0, 0, 0, 0, 0, 0, 1])
+    expect(shapeOf(value(model, 'y'))).toEqual(['B', 4, 'S', '(T+1)'])
+  })
+
   it('count what depends on sizes only', () => {
     const facts = new Facts()
     const model = graph(

@@ -109,7 +109,9 @@ class Columns {
     const along = named < 0 ? named : rank === undefined ? undefined : named - rank
     if (along === undefined) return undefined
     if (along !== axis) return merged(node.inputs.map((_, port) => inner(port)))
-    const constant = node.inputs.map((v) => v !== undefined && this.#facts.isConstant(v))
+    const all = node.inputs.map((v) => v !== undefined && this.#facts.isConstant(v))
+    // Of parts that are all constant (a mask of zeros is one), the column is the one that is one wide.
+    const constant = all.every(Boolean) ? node.inputs.map((v) => this.#sizeOf(v, axis) === 1) : all
     const last = constant.length - 1
     if (constant.filter(Boolean).length !== 1 || (!constant[0] && !constant[last])) return undefined
     const side = constant[0] ? 'first' : 'last'

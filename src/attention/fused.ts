@@ -14,6 +14,8 @@ interface FusedForm {
   readonly pastValue?: number
   /** Masks whose last axis is T. */
   readonly masks?: readonly number[]
+  /** The mask that may be a length for each row instead. */
+  readonly lengths?: number
   /** An added key bias makes a zero key not zero. */
   readonly bias?: number
   /** Attribute that masks the future, with its default. */
@@ -27,10 +29,10 @@ const forms: ReadonlyMap<string, FusedForm> = new Map<string, FusedForm>([
   ['com.microsoft::Attention', {}],
   [
     'com.microsoft::MultiHeadAttention',
-    { key: 1, value: 2, bias: 3, masks: [4, 5], pastKey: 6, pastValue: 7, causal: ['unidirectional', 0] },
+    { key: 1, value: 2, bias: 3, masks: [4, 5], lengths: 4, pastKey: 6, pastValue: 7, causal: ['unidirectional', 0] },
   ],
   ['com.microsoft::GroupQueryAttention', { sink: { input: 11, attribute: 'smooth_softmax' } }],
-  ['com.microsoft::PagedAttention', { sink: { input: 10, attribute: 'use_smooth_softmax' } }],
+  ['com.microsoft::PagedAttention', { sink: { input: 11 } }],
   ['com.microsoft::DecoderAttention', {}],
   ['com.microsoft::DecoderMaskedSelfAttention', {}],
   ['com.microsoft::DecoderMaskedMultiHeadAttention', {}],
@@ -97,7 +99,8 @@ function zeroKeySink(node: Node, form: FusedForm, facts: Facts): Sink {
   if (causal && key.side === 'last') return none
   const logits = (form.masks ?? []).flatMap((port) => {
     const mask = node.input(port)
-    return mask ? [maskLogit(mask, key, facts)] : []
+    const lengths = port === form.lengths && mask && facts.rank(mask) === 1
+    return mask ? [lengths ? lengthLogit(mask, key, facts) : maskLogit(mask, key, facts)] : []
   })
   if (logits.includes(undefined)) return none
   const count = Math.log(key.count ?? 1)
@@ -114,9 +117,10 @@ function zeroRow(node: Node, port: number | undefined, past: number | undefined,
   const cached = past === undefined ? undefined : node.input(past)
   if (cached) {
     const row = columnOf(cached, -2, facts)
+    // The past comes first, so only a first row of it is the first key.
+    if (row) return row.side === 'first' && isZero(row.value) ? row : undefined
     const count = facts.size(cached, -2)
-    const zero = facts.isConstant(cached) && constantZero(cached, facts)
-    if (!zero || row) return undefined
+    if (!facts.isConstant(cached) || !constantZero(cached, facts)) return undefined
     return {
       side: 'first',
       count: typeof count === 'number' ? count : undefined,
@@ -138,6 +142,13 @@ function constantZero(value: Value, facts: Facts): boolean {
     return node?.op === 'Expand' && node.input(0) ? constantZero(node.input(0) as Value, facts) : false
   const fill = node.attributes.get('value')
   return fill?.kind !== 'tensor' || facts.contentOf(fill.value)?.[0] === 0
+}
+
+/** A first key counts wherever the lengths are one more than something. */
+function lengthLogit(lengths: Value, key: Column, facts: Facts): readonly number[] | undefined {
+  const add = lengths.producer
+  const more = add?.op === 'Add' && add.inputs.some((v) => (facts.scalar(v) ?? 0) >= 1)
+  return more && key.side === 'first' ? [0] : undefined
 }
 
 /** The logit a mask adds to the extra key: its own number, or 0 where a boolean or integer mask shows the key. */

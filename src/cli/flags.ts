@@ -1,21 +1,25 @@
-import type { Options } from 'yargs'
 import { policyNames } from '../options.ts'
 import { forms, providers, targets } from '../targets/index.ts'
+import type { FlagTable } from './command.ts'
 
 /** A flag that takes names or patterns, one each time it is given. */
-const names = (describe: string) =>
-  ({ type: 'string', array: true, requiresArg: true, group: 'Sites:', describe }) as const
+const names = (describe: string) => ({ type: 'string', array: true, requiresArg: true, describe }) as const
+
+/** Flags that stand together in the help. */
+export function grouped<const F extends FlagTable>(group: string, flags: F): F {
+  return Object.fromEntries(Object.entries(flags).map(([name, flag]) => [name, { ...flag, group }])) as F
+}
 
 /** Flags of every command. */
-export const commonFlags = {
+export const commonFlags = grouped('General:', {
   json: { type: 'boolean', describe: 'Print one JSON document on stdout' },
-  quiet: { type: 'boolean', alias: 'q', default: false, describe: 'Print errors only' },
+  quiet: { type: 'boolean', alias: 'q', describe: 'Print errors only' },
   color: { type: 'boolean', describe: 'Colours; default: on a terminal, unless NO_COLOR is set' },
   debug: { type: 'boolean', hidden: true, describe: 'Print the stack of an error' },
-} as const satisfies Record<string, Options>
+})
 
 /** Which softmaxes count. */
-export const siteFlags = {
+export const siteFlags = grouped('Which softmaxes:', {
   only: names('Convert only sites whose node name matches GLOB'),
   except: names('Leave sites alone whose node name matches GLOB'),
   convert: names('Convert the site NAME whatever was found: decides a site to review'),
@@ -23,35 +27,37 @@ export const siteFlags = {
     type: 'string',
     array: true,
     requiresArg: true,
-    group: 'Sites:',
     choices: policyNames,
-    describe: 'Debatable attention that is left alone otherwise',
+    describe: 'Count debatable attention too: pooling, channel or static-memories',
   },
-} as const satisfies Record<string, Options>
+})
 
 /** Where the result will run. */
-export const targetFlags = {
+export const targetFlags = grouped('Target:', {
   target: {
     type: 'string',
-    default: 'ort',
     choices: [...targets.keys()],
     requiresArg: true,
-    describe: 'What the result is for',
+    describe: 'What the result is for: ort (default) or onnx',
   },
   'target-version': { type: 'string', requiresArg: true, describe: 'Oldest version that must run the result' },
   provider: {
     type: 'string',
-    default: 'any',
     choices: providers,
     requiresArg: true,
-    describe: 'Execution provider the result must be right on',
+    describe: 'Execution provider: any (default), cpu, cuda or webgpu',
   },
-  form: { type: 'string', choices: forms, requiresArg: true, describe: 'Use this form wherever its conditions hold' },
-} as const satisfies Record<string, Options>
+  form: {
+    type: 'string',
+    choices: forms,
+    requiresArg: true,
+    describe: 'Use this form where it can be; the command targets lists them',
+  },
+})
 
-export const hashFlag = {
+export const hashFlag = grouped('Output:', {
   hash: { type: 'boolean', describe: 'Put the sha256 of every file in the report' },
-} as const satisfies Record<string, Options>
+})
 
 /** The name-valued flags as site options. */
 export function siteOptions(flags: {

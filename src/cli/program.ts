@@ -28,14 +28,14 @@ export async function run(argv: readonly string[], environment: Environment): Pr
     code = given
   })
   if (argv.length === 0) {
-    world.stderr.write(`${await program.getHelp()}\n`)
+    world.stderr.write(`${plainHelp(await program.getHelp())}\n`)
     return exitCodes.usage
   }
   let output = ''
   await program.parseAsync(joinNegative(argv), {}, (_error: unknown, _args: unknown, text: string) => {
     output = text
   })
-  if (output !== '') world.stdout.write(`${output}\n`)
+  if (output !== '') world.stdout.write(`${plainHelp(output)}\n`)
   return code
 }
 
@@ -46,7 +46,6 @@ function declare(argv: readonly string[], environment: Environment, done: (code:
     .locale('en')
     .version(environment.version)
     .alias({ version: 'V', help: 'h' })
-    .options(commonFlags)
     .parserConfiguration({ 'greedy-arrays': false })
     .strict()
     .exitProcess(false)
@@ -55,7 +54,7 @@ function declare(argv: readonly string[], environment: Environment, done: (code:
     .example('$0 model.onnx', 'write model.outeffhop.onnx')
     .example('$0 explain model.onnx', 'say for every softmax what it is')
     .example('$0 model.onnx --dry-run --json', 'what would be done, for a program')
-    .completion('completion', 'Print a completion script for your shell')
+    .completion('completion-script', false)
     .check(checkRepeated)
     .wrap(Math.min(100, environment.world.stdout.columns ?? 100))
     .fail((message: string | null, error: Error | undefined) => {
@@ -69,11 +68,21 @@ function declare(argv: readonly string[], environment: Environment, done: (code:
       async (args) => done(await command.run(args as unknown as Arguments<FlagTable>, environment)),
     )
   }
+  program.command('completion', 'Print a completion script for your shell', {}, () => {
+    program.showCompletionScript()
+  })
   return program
 }
 
+/** What yargs prints, less the types of flags, and with the flag that is meant to be turned off as it is written. */
+function plainHelp(text: string): string {
+  return text
+    .replace(/\s+\[(?:boolean|string|number|array|required|default|choices: [^\]]*)\](?=\s)/g, '')
+    .replace('--verify   ', '--no-verify')
+}
+
 function withPositionals(builder: Argv, { usage, flags }: Command): Argv {
-  const configured = builder.options(flags)
+  const configured = builder.options(flags).options(commonFlags).group(['help', 'version'], 'General:')
   if (!usage.some((words) => words.includes('<model>'))) return configured
   return configured.positional('model', { type: 'string', describe: 'The ONNX file' })
 }

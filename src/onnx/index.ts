@@ -1,4 +1,7 @@
+export { requireExternalData } from './external.ts'
 export { hashFile } from './hash.ts'
+export type { ModelProtoClass } from './interop.ts'
+export { fromOnnxProto, toOnnxProto } from './interop.ts'
 export type { OpenOptions } from './open.ts'
 export { closeModel, modelSize, openModel } from './open.ts'
 export type { SavedFile, SaveOptions } from './save.ts'

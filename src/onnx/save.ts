@@ -23,6 +23,11 @@ export interface SaveOptions {
   /** Stops the save; nothing is left behind. */
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((done: number, total: number) => void) | undefined
+  /**
+   * Looks at the finished model, which is still under a temporary name, with its external data in place. When it throws,
+   * nothing is left of the save.
+   */
+  readonly accept?: ((temporary: string) => Promise<void>) | undefined
 }
 
 export interface SavedFile {
@@ -55,7 +60,10 @@ export async function saveModel(model: Model, path: string, options: SaveOptions
     checkPlace(path, options.overwrite ?? false)
     // Windows does not rename over a file that is open.
     if (process.platform === 'win32') for (const source of sources) source.release()
-    placeAll(files.map(({ file }) => file))
+    await placeAll(
+      files.map(({ file }) => file),
+      options.accept,
+    )
     return saved.reverse()
   } finally {
     for (const { file } of files) file.discard()
@@ -101,9 +109,12 @@ function outputOf(path: string, pieces: readonly Piece[]): Output {
 }
 
 /** Puts files in their places, in order; when one cannot be, those before it are taken away again. */
-function placeAll(files: readonly TemporaryFile[]): void {
+async function placeAll(files: readonly TemporaryFile[], accept: SaveOptions['accept']): Promise<void> {
   try {
-    for (const file of files) file.place()
+    for (const file of files) {
+      if (file === files.at(-1)) await accept?.(file.temporary)
+      file.place()
+    }
   } catch (error) {
     for (const file of files) file.withdraw()
     throw error

@@ -1,6 +1,7 @@
 /** Content rules: how the elements of small tensors (sizes, axes, scales) are computed. Elements are flattened row by row. */
 import type { Node, Value } from '../ir/index.ts'
-import { sliceBounds } from './cut-shapes.ts'
+import { permutation } from './axes.ts'
+import { sliceBounds, slicedIndexes } from './cut-shapes.ts'
 import type { Facts } from './facts.ts'
 import { shapeAt } from './shapes.ts'
 import type { Size } from './size.ts'
@@ -58,13 +59,55 @@ function picked(sizes: readonly (Size | undefined)[]): Content {
   return sizes.every((s) => s !== undefined) ? (sizes as Size[]) : undefined
 }
 
+/** Slices of any rank and step: exporters reverse the pads of a Pad this way. */
 export const sliceContent: ContentRule = (node, facts) => {
   const content = facts.content(node.input(0))
-  const [slice, ...more] = sliceBounds(node, facts) ?? []
-  if (!content || !slice || more.length > 0 || !isVector(node, facts)) return undefined
-  const { start, end, step } = slice
-  if (typeof start !== 'number' || typeof end !== 'number' || step !== 1) return undefined
-  return content.slice(start, end)
+  const shape = numericShape(node, facts)
+  const slices = sliceBounds(node, facts)
+  if (!content || !shape || !slices) return undefined
+  const picks = shape.map((size) => Array.from({ length: size }, (_, i) => i))
+  for (const { axis, start, end, step } of slices) {
+    const at = axis < 0 ? axis + shape.length : axis
+    if (typeof start !== 'number' || typeof end !== 'number' || !step || !picks[at]) return undefined
+    picks[at] = slicedIndexes(shape[at] as number, start, end, step)
+  }
+  return gathered(content, shape, picks)
+}
+
+export const transposeContent: ContentRule = (node, facts) => {
+  const content = facts.content(node.input(0))
+  const shape = numericShape(node, facts)
+  const perm = permutation(node, facts)
+  if (!content || !shape || perm?.length !== shape.length) return undefined
+  const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1))
+  const sizes = perm.map((axis) => shape[axis] as number)
+  return picked(
+    Array.from({ length: content.length }, (_, flat) => {
+      let rest = flat
+      let source = 0
+      for (let axis = sizes.length - 1; axis >= 0; axis--) {
+        const size = sizes[axis] as number
+        source += (rest % size) * (strides[perm[axis] as number] as number)
+        rest = Math.floor(rest / size)
+      }
+      return content[source]
+    }),
+  )
+}
+
+function numericShape(node: Node, facts: Facts): number[] | undefined {
+  const shape = shapeAt(node, 0, facts)
+  return shape?.every((size) => typeof size === 'number') ? (shape as number[]) : undefined
+}
+
+/** Elements at the cross product of index lists. */
+function gathered(content: readonly Size[], shape: readonly number[], picks: readonly (readonly number[])[]): Content {
+  let offsets = [0]
+  for (const [axis, list] of picks.entries()) {
+    const stride = shape.slice(axis + 1).reduce((a, b) => a * b, 1)
+    offsets = offsets.flatMap((offset) => list.map((i) => offset + i * stride))
+  }
+  return picked(offsets.map((offset) => content[offset]))
 }
 
 export const concatContent: ContentRule = (node, facts) => {

@@ -50,12 +50,25 @@ function slicedSize(
   end: Size | undefined,
   step: number | undefined,
 ): Size | undefined {
+  if (typeof size === 'number' && typeof start === 'number' && typeof end === 'number' && step)
+    return slicedIndexes(size, start, end, step).length
   if (start === undefined || end === undefined || step !== 1) return undefined
   const from = bound(size, start)
   const to = bound(size, end)
   if (from === undefined || to === undefined) return undefined
   const length = subtractSizes(to, from)
   return typeof length === 'number' ? Math.max(0, length) : length
+}
+
+/** Indexes a slice takes from an axis, as the standard clamps them. */
+export function slicedIndexes(size: number, start: number, end: number, step: number): number[] {
+  const clamp = (at: number): number => {
+    const counted = at < 0 ? at + size : at
+    return step > 0 ? Math.min(Math.max(counted, 0), size) : Math.min(Math.max(counted, -1), size - 1)
+  }
+  const from = clamp(start)
+  const count = Math.max(0, Math.ceil((clamp(end) - from) / step))
+  return Array.from({ length: count }, (_, i) => from + i * step)
 }
 
 /** A bound counted from the front. Bounds past the end (INT_MAX, as exporters write "to the end") are the end. */

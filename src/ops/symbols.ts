@@ -2,6 +2,7 @@ import type { Dim, Value } from '../ir/index.ts'
 import { isFloat } from '../ir/index.ts'
 import type { Size } from './size.ts'
 import { sizeOfName } from './size.ts'
+import { largestContent } from './tensor-content.ts'
 
 /** A name for an axis (or an element) of a value that nobody names, the same every time it is asked for. */
 export function axisSymbol(value: Value, index: number, of: 'axis' | 'element' = 'axis'): Size {
@@ -10,16 +11,12 @@ export function axisSymbol(value: Value, index: number, of: 'axis' | 'element' =
 
 /** Whether the declared shape says all there is to know about a value. */
 export function isStatic(shape: readonly Dim[] | undefined, value: Value): boolean {
-  // Small integer vectors are followed even where their shape is declared: their content matters.
+  if (shape?.every((d) => typeof d === 'number') !== true) return false
+  // Small integer tensors are followed even where their shape is declared, as are single numbers: their content matters.
+  const count = (shape as readonly number[]).reduce((a, b) => a * b, 1)
   const dtype = value.dtype
   const mayCarrySizes = dtype === undefined || !isFloat(dtype) || value.producer?.opType === 'Constant'
-  return (
-    shape?.every((d) => typeof d === 'number') === true && !(mayCarrySizes && shape.length <= 1) && !isScalarLike(shape)
-  )
-}
-
-function isScalarLike(shape: readonly Dim[]): boolean {
-  return shape.every((d) => d === 1)
+  return count > (mayCarrySizes ? largestContent : 1)
 }
 
 /** Declared sizes where they are numbers, inferred ones where they say more than a declared name. */

@@ -40,7 +40,12 @@ const rows: Record<string, OpRecord> = {
   Dropout: { passage: 'layout', axes: axes.first, shape: shapes.like(), content: contents.passContent },
   Cast: { passage: 'layout', axes: axes.same(), shape: shapes.like(), content: contents.castContent },
   CastLike: { passage: 'layout', axes: axes.same(), shape: shapes.like(), content: contents.passContent },
-  Transpose: { passage: 'layout', axes: axes.transpose, shape: shapes.transposeShape },
+  Transpose: {
+    passage: 'layout',
+    axes: axes.transpose,
+    shape: shapes.transposeShape,
+    content: contents.transposeContent,
+  },
   Reshape: { passage: 'layout', axes: axes.reshape, shape: shapes.reshapeShape, content: contents.passContent },
   Flatten: { passage: 'layout', axes: axes.reshape, shape: shapes.flattenShape, content: contents.passContent },
   Squeeze: { passage: 'layout', axes: axes.squeeze, shape: shapes.squeezeShape, content: contents.passContent },

@@ -75,7 +75,7 @@ export interface ReportDocument {
   readonly sink: string | number
   readonly sites: readonly SiteEntry[]
   readonly counts: Counts
-  /** What was written, the model last. */
+  /** What was written, the model first. */
   readonly files: readonly FileEntry[]
   readonly verification: Verification | null
   /** Passes in the order they ran, with the number of places each changed. */

@@ -57,7 +57,7 @@ function why(site: SiteEntry, paint: Paint): Cell {
 function closing(document: ReportDocument, dryRun: boolean, paint: Paint): string[] {
   const lines = [paint.strong(countsLine(document))]
   const { counts, command, files } = document
-  const written = files.at(-1)
+  const [written] = files
   if (written !== undefined) lines.push(writtenLine(document, written, paint))
   else if (dryRun) lines.push('Nothing was written: this is a dry run.')
   else if (command === 'convert' && isAllSoftmax1(document))

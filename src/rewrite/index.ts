@@ -3,7 +3,7 @@ export { annotate, isAnnotated } from './annotate.ts'
 export { removeDead } from './dead.ts'
 export { Columns } from './forms/column.ts'
 export { lowerToPrimitives } from './forms/primitives.ts'
-export { planZeroKey, zeroKeyReasons } from './forms/zero-key.ts'
+export { planZeroKey } from './forms/zero-key.ts'
 export type { Expansion, InPlacePlan, InPlaceRefusal, Unsupported } from './fused/index.ts'
 export {
   convertInPlace,

@@ -21,7 +21,7 @@ export class Fields {
     this.start = start
     this.end = end
     this.budget = budget
-    const scan = new Scan(source, start, end, budget)
+    const scan = new Scan(source, start, end)
     while (scan.next()) this.#add(scan)
     this.#resize(this.#count)
   }
@@ -54,7 +54,7 @@ export class Fields {
 
   /** A walk over the message that is the body of a field. */
   scan(index: number): Scan {
-    return new Scan(this.source, this.bodyOf(index), this.endOf(index), this.budget)
+    return new Scan(this.source, this.bodyOf(index), this.endOf(index))
   }
 
   /** The fields of the message that is the body of a field. */
@@ -72,6 +72,7 @@ export class Fields {
   }
 
   #add(scan: Scan): void {
+    this.budget.take(1)
     if (this.#count === this.#tags.length) this.#resize(this.#count * 2)
     this.#starts[this.#count] = scan.start
     this.#tags[this.#count] = scan.number * 8 + scan.wire
@@ -119,7 +120,7 @@ export class Field {
 
   /** A scan that stands at the field. */
   at(): Scan {
-    const scan = new Scan(this.source, this.start, this.end, this.fields.budget)
+    const scan = new Scan(this.source, this.start, this.end)
     scan.next()
     return scan
   }

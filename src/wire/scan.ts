@@ -1,5 +1,4 @@
 import { malformed, tooDeep } from '../errors.ts'
-import type { Budget } from './budget.ts'
 import { place, type Source } from './source.ts'
 
 /** How the body of a field is laid out on the wire. */
@@ -27,22 +26,19 @@ export class Scan {
   high = 0
   readonly source: Source
   readonly stop: number
-  readonly #budget: Budget
   /** Whether the marks that begin and end a group are steps of their own. */
   readonly #flat: boolean
 
-  constructor(source: Source, start: number, stop: number, budget: Budget, flat = false) {
+  constructor(source: Source, start: number, stop: number, flat = false) {
     this.#flat = flat
     this.source = source
     this.end = start
     this.stop = stop
-    this.#budget = budget
   }
 
   /** Moves to the next field; false at the end of the message. */
   next(): boolean {
     if (this.end >= this.stop) return false
-    this.#budget.take(1)
     this.start = this.end
     const length = Math.min(longestHead, this.stop - this.start)
     const at = this.source.seek(this.start, length)
@@ -72,7 +68,7 @@ export class Scan {
 
   /** A walk over the message that the field holds. */
   inner(): Scan {
-    return new Scan(this.source, this.body, this.end, this.#budget)
+    return new Scan(this.source, this.body, this.end)
   }
 
   /** The varint of the field as an integer: a number while exact, bigint beyond. */
@@ -113,7 +109,8 @@ export class Scan {
         const count = this.#varint(bytes, at, limit)
         const length = this.high * 2 ** 32 + this.low
         // Beyond five bytes a length has to need them: other readers refuse such a padded one.
-        if (count > 5 && (bytes[at + count - 1] as number) === 0) throw this.fault(`a length is padded at byte ${this.body}`)
+        if (count > 5 && (bytes[at + count - 1] as number) === 0)
+          throw this.fault(`a length is padded at byte ${this.body}`)
         this.body += count
         this.end = this.body + length
         if (this.end > this.stop) throw this.#overrun(length)
@@ -163,7 +160,7 @@ export class Scan {
   /** Walks a group (a form of message that protobuf gave up) to its end, without recursion. */
   #groupEnd(): number {
     const open = [this.number]
-    const inner = new Scan(this.source, this.body, this.stop, this.#budget, true)
+    const inner = new Scan(this.source, this.body, this.stop, true)
     while (open.length > 0) {
       if (!inner.next()) throw this.fault(`a group that begins at byte ${this.start} does not end`)
       if (inner.wire === wireType.group) {

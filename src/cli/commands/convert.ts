@@ -1,39 +1,47 @@
-import type { Options } from 'yargs'
 import { exitCodes } from '../../errors.ts'
 import type { ConvertOptions } from '../../options.ts'
 import { stages } from '../../rewrite/pass.ts'
-import type { Arguments } from '../command.ts'
+import type { Arguments, FlagTable } from '../command.ts'
 import { defineCommand } from '../command.ts'
-import { hashFlag, siteFlags, siteOptions, targetFlags } from '../flags.ts'
+import { grouped, hashFlag, siteFlags, siteOptions, targetFlags } from '../flags.ts'
 import { progressOn } from '../progress.ts'
 import { print } from '../results.ts'
 
 const flags = {
-  output: { type: 'string', alias: 'o', requiresArg: true, describe: 'File to write; default NAME.outeffhop.onnx' },
-  ...targetFlags,
-  sink: { type: 'number', default: 0, requiresArg: true, describe: 'Logit added to every denominator; 0 is Softmax1' },
-  ...siteFlags,
-  'external-data': {
-    type: 'string',
-    default: 'auto',
-    choices: ['auto', 'always', 'never', 'link'],
-    requiresArg: true,
-    describe: 'Weights in a file beside the model; link: leave them in the input file',
-  },
-  overwrite: { type: 'boolean', describe: 'Replace an existing output' },
+  ...grouped('Output:', {
+    output: { type: 'string', alias: 'o', requiresArg: true, describe: 'File to write; default NAME.outeffhop.onnx' },
+    overwrite: { type: 'boolean', describe: 'Replace an existing output' },
+    'external-data': {
+      type: 'string',
+      choices: ['auto', 'always', 'never', 'link'],
+      requiresArg: true,
+      describe: 'Weights in a file of their own: auto (default), always, never or link',
+    },
+  }),
   ...hashFlag,
-  'dry-run': { type: 'boolean', describe: 'Find and rewrite, write nothing' },
-  'require-all': { type: 'boolean', describe: 'Exit 1 if any attention, or a site to review, is left' },
-  'allow-none': { type: 'boolean', describe: 'Exit 0 if there is nothing to convert' },
-  verify: { type: 'boolean', default: true, describe: 'Load the result in ONNX Runtime and run it once' },
-  'stop-after': {
-    type: 'string',
-    choices: stages,
-    requiresArg: true,
-    describe: 'Run the stages up to this one, write text',
-  },
-  dump: { type: 'string', requiresArg: true, describe: 'Write the model as text to DIR after every pass' },
-} as const satisfies Record<string, Options>
+  ...grouped('Conversion:', {
+    sink: {
+      type: 'number',
+      requiresArg: true,
+      describe: 'Logit added to every denominator; default 0, which is Softmax1',
+    },
+  }),
+  ...siteFlags,
+  ...targetFlags,
+  ...grouped('Checks:', {
+    'dry-run': { type: 'boolean', describe: 'Find and rewrite, write nothing' },
+    'require-all': { type: 'boolean', describe: 'Exit 1 if any attention, or a site to review, is left' },
+    'allow-none': { type: 'boolean', describe: 'Exit 0 if there is nothing to convert' },
+    verify: { type: 'boolean', describe: 'Do not run the result in ONNX Runtime' },
+    'stop-after': {
+      type: 'string',
+      choices: stages,
+      requiresArg: true,
+      describe: 'Stop after recognize, hopfield, adapt or quantize, and write text',
+    },
+    dump: { type: 'string', requiresArg: true, describe: 'Write the model as text to DIR after every pass' },
+  }),
+} as const satisfies FlagTable
 
 export const convertCommand = defineCommand({
   usage: ['$0 <model>', 'convert <model>'],

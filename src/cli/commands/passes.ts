@@ -1,5 +1,5 @@
 import { exitCodes } from '../../errors.ts'
-import { alignRows } from '../../report/index.ts'
+import { alignRows } from '../../report/table.ts'
 import { defineCommand } from '../command.ts'
 import { printJson } from '../results.ts'
 import { paintFor } from '../terminal.ts'

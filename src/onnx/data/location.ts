@@ -61,7 +61,8 @@ export function openLocation(
   const home = folder ?? (model === undefined ? undefined : dirname(model))
   if (home === undefined) throw externalWithoutFolder(name, location)
   const path = join(home, location)
-  if (!isInside(resolve(home), resolve(path))) throw externalRefused(name, location, 'is outside the folder of the model')
+  if (!isInside(resolve(home), resolve(path)))
+    throw externalRefused(name, location, 'is outside the folder of the model')
   const real = realPath(name, location, path)
   const homes = [realpathSync(home)]
   if (model !== undefined) homes.push(dirname(realpathSync(model)))

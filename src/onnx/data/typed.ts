@@ -2,7 +2,7 @@ import { dataSize } from '../../errors.ts'
 import type { DType, Payload } from '../../ir/index.ts'
 import { bitsOf, dtypes } from '../../ir/index.ts'
 import type { Field } from '../../wire/index.ts'
-import { place, Scan, wireType } from '../../wire/index.ts'
+import { place, type Scan, wireType } from '../../wire/index.ts'
 import { schema } from '../schema.ts'
 import type { Head } from './range.ts'
 import { headBytes } from './range.ts'
@@ -156,7 +156,10 @@ class Units {
 
   #floats(bytes: Uint8Array, first: number, last: number): void {
     const { source, end } = this.#scan
-    const count = Math.min((end - this.#position) / this.#width, this.next < first ? first - this.next : last - this.next)
+    const count = Math.min(
+      (end - this.#position) / this.#width,
+      this.next < first ? first - this.next : last - this.next,
+    )
     if (this.next >= first) {
       const at = (this.next - first) * this.#width
       source.read(bytes.subarray(at, at + count * this.#width), this.#position)

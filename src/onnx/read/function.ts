@@ -45,6 +45,7 @@ export function readFunction(document: Document, model: Model, field: Field): Mo
     else if (number === F.output) outputs.push({ name: textOf(part), index: part.index })
     else if (number === F.metadata) checkMessage(part.at(), 'Entry')
     else if (number === F.input) {
+      document.budget.take(8)
       const value = body.value(textOf(part))
       body.addInput(value)
       origin.owners[part.index] = value

@@ -7,9 +7,9 @@ import { schema } from '../schema.ts'
 import { checkMessage } from './check.ts'
 import { NodeReader } from './node.ts'
 import { GraphOrigin } from './origin.ts'
+import { textOf } from './scalars.ts'
 import { readSparse } from './sparse.ts'
 import { readTensor } from './tensor.ts'
-import { textOf } from './scalars.ts'
 import { readValueInfo } from './types.ts'
 
 const G = schema.Graph
@@ -25,7 +25,7 @@ export function readGraph(document: Document, graph: Graph, fields: Fields, dept
     const number = fields.number(field.index)
     if (number === G.name) origin.name = graph.name = textOf(field)
     else if (number === G.docString) origin.docString = graph.docString = textOf(field)
-    else if (number === G.input) origin.owners[field.index] = readInput(graph, field)
+    else if (number === G.input) origin.owners[field.index] = readInput(document, graph, field)
     else if (number === G.initializer || number === G.sparseInitializer) {
       origin.owners[field.index] = readInitializer(document, graph, field, number)
     } else if (number === G.quantizationAnnotation) checkMessage(field.at(), 'Annotation')
@@ -41,10 +41,12 @@ export function* fieldsOf(fields: Fields): Generator<Field> {
   for (let i = 0; i < fields.count; i++) if (fields.wire(i) === wireType.bytes) yield new Field(fields, i)
 }
 
-function readInput(graph: Graph, field: Field): Value {
+function readInput(document: Document, graph: Graph, field: Field): Value {
   const { name, type } = readValueInfo(field)
+  document.budget.take(8)
   const value = graph.value(name)
-  if (value.isInput) throw brokenGraph(`"${name}" is an input of the graph twice`, name, place(field.source, field.start))
+  if (value.isInput)
+    throw brokenGraph(`"${name}" is an input of the graph twice`, name, place(field.source, field.start))
   value.load(type, field)
   graph.addInput(value)
   return value
@@ -58,13 +60,7 @@ function readInitializer(document: Document, graph: Graph, field: Field, number:
 }
 
 /** Reads the nodes of a graph or function body and the graphs nested in them. */
-export function readNodes(
-  document: Document,
-  graph: Graph,
-  origin: GraphOrigin,
-  number: number,
-  depth: number,
-): void {
+export function readNodes(document: Document, graph: Graph, origin: GraphOrigin, number: number, depth: number): void {
   const { fields } = origin
   const reader = new NodeReader(document, graph)
   for (let i = 0; i < fields.count; i++) {

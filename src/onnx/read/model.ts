@@ -27,7 +27,12 @@ export function readModel(document: Document): Model {
   }
   model.load(opsets, metadata)
   model.origin = document
-  document.header = { irVersion: model.irVersion, producerName: model.producerName, producerVersion: model.producerVersion, docString: model.docString }
+  document.header = {
+    irVersion: model.irVersion,
+    producerName: model.producerName,
+    producerVersion: model.producerVersion,
+    docString: model.docString,
+  }
   if (graph) readGraph(document, model.graph, graph.inside(), 1)
   for (let i = 0; i < fields.count; i++) {
     if (fields.number(i) !== M.functions || fields.wire(i) !== wireType.bytes) continue

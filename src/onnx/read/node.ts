@@ -7,7 +7,7 @@ import type { Document } from '../document.ts'
 import { schema } from '../schema.ts'
 import { readAttributes } from './attributes.ts'
 import { checkMessage } from './check.ts'
-import { int32At, isBytes, isInt, textAt } from './scalars.ts'
+import { int32At, isBytes, isInt, refuseSecond, textAt } from './scalars.ts'
 import { entryAt } from './tensor.ts'
 
 const N = schema.Node
@@ -52,7 +52,7 @@ export class NodeReader {
       else if (isBytes(scan, N.domain)) domain = this.#document.intern(textAt(scan))
       else if (isBytes(scan, N.overload)) overload = this.#document.intern(textAt(scan))
       else if (isBytes(scan, N.docString)) docString = textAt(scan)
-      else if (isBytes(scan, N.metadata)) (metadata ??= new Map()).set(...entryAt(scan))
+      else if (isBytes(scan, N.metadata)) metadata = this.#entry(scan, metadata)
       else if (isBytes(scan, N.attribute)) {
         hasAttributes = true
         hasExternal = lookInside(scan, nested) || hasExternal
@@ -82,6 +82,11 @@ export class NodeReader {
     )
     if (hasExternal) this.#document.externalNodes.push(node)
     return { node, nested }
+  }
+
+  #entry(scan: Scan, entries = new Map<string, string>()): Map<string, string> {
+    this.#document.budget.take(4)
+    return entries.set(...entryAt(scan))
   }
 
   #used(name: string): Value | undefined {
@@ -117,9 +122,15 @@ export class NodeReader {
 function lookInside(attribute: Scan, nested: Nested[]): boolean {
   const scan = attribute.inner()
   let external = false
+  let graph: true | undefined
   while (scan.next()) {
     if (scan.wire !== wireType.bytes) continue
-    if (scan.number === A.g || scan.number === A.graphs) nested.push({ graph: new Graph(), start: scan.body, end: scan.end })
+    if (scan.number === A.g) {
+      refuseSecond(graph, 'graph', scan)
+      graph = true
+    }
+    if (scan.number === A.g || scan.number === A.graphs)
+      nested.push({ graph: new Graph(), start: scan.body, end: scan.end })
     else if (scan.number === A.t || scan.number === A.tensors) external = lookAtTensor(scan) || external
     else if (scan.number === A.sparseTensor || scan.number === A.sparseTensors) checkMessage(scan, 'SparseTensor')
     else if (scan.number === A.typeProto || scan.number === A.typeProtos) checkMessage(scan, 'Type')

@@ -1,5 +1,6 @@
+import { repeatedField } from '../../errors.ts'
 import type { Field, Scan } from '../../wire/index.ts'
-import { decodeText, withBytes, wireType } from '../../wire/index.ts'
+import { decodeText, place, wireType, withBytes } from '../../wire/index.ts'
 
 /** The text of the field a scan is at. */
 export function textAt(scan: Scan): string {
@@ -29,4 +30,11 @@ export function isBytes(scan: Scan, number: number): boolean {
 /** Whether the scan is at field `number` with an integer in it. */
 export function isInt(scan: Scan, number: number): boolean {
   return scan.number === number && scan.wire === wireType.varint
+}
+
+/**
+ * Refuses the second of a message that there can be only one of. Other readers merge the two; nobody writes them.
+ */
+export function refuseSecond(first: unknown, name: string, scan: Scan): void {
+  if (first !== undefined) throw repeatedField(name, place(scan.source, scan.start))
 }

@@ -7,7 +7,7 @@ import { elementCount } from '../data/range.ts'
 import type { Document } from '../document.ts'
 import { schema } from '../schema.ts'
 import { integersAt } from './numbers.ts'
-import { isBytes } from './scalars.ts'
+import { isBytes, refuseSecond } from './scalars.ts'
 import { readTensor } from './tensor.ts'
 
 const S = schema.SparseTensor
@@ -21,13 +21,20 @@ export function readSparse(document: Document, field: Field): Tensor {
   for (let i = 0; i < fields.count; i++) {
     const part = fields.field(i)
     const scan = part.at()
-    if (isBytes(scan, S.values)) values = readTensor(document, part)
-    else if (isBytes(scan, S.indices)) indices = readTensor(document, part)
-    else if (scan.number === S.dims) integersAt(scan, (low, high) => dims.push(high * 2 ** 32 + low))
+    if (isBytes(scan, S.values)) {
+      refuseSecond(values, 'list of values', scan)
+      values = readTensor(document, part)
+    } else if (isBytes(scan, S.indices)) {
+      refuseSecond(indices, 'list of indices', scan)
+      indices = readTensor(document, part)
+    } else if (scan.number === S.dims) integersAt(scan, (low, high) => dims.push(high * 2 ** 32 + low))
   }
   const width = (bitsOf(values?.dtype ?? 0) ?? 0) / 8
   if (!values?.payload || !indices?.payload || indices.dtype !== dtypes.int64 || width < 1) {
-    throw malformed(`a sparse tensor without values or indices at byte ${field.start}`, place(field.source, field.start))
+    throw malformed(
+      `a sparse tensor without values or indices at byte ${field.start}`,
+      place(field.source, field.start),
+    )
   }
   const head = { name: values.name, dtype: values.dtype, dims }
   const dense = new Dense(values, values.payload, indices, dims, width, field)
@@ -81,7 +88,8 @@ class Dense {
     this.#positions = Float64Array.from({ length: this.#count }, (_, i) => {
       let position = perAxis ? 0 : index(i)
       for (let a = 0; perAxis && a < axes; a++) position = position * (this.#dims[a] as number) + index(i * axes + a)
-      if (position < 0 || position >= size) throw malformed('an index of a sparse tensor is out of range', this.#place())
+      if (position < 0 || position >= size)
+        throw malformed('an index of a sparse tensor is out of range', this.#place())
       return position
     })
     return this.#positions

@@ -27,7 +27,7 @@ interface Found {
 
 /** Reads the head of a tensor message. Its data is read when somebody asks for it. */
 export function readTensor(document: Document, field: Field): Tensor {
-  document.budget.take(8)
+  document.budget.take(16)
   const scan = field.fields.scan(field.index)
   const found: Found = {
     name: '',
@@ -55,8 +55,7 @@ function readTensorField(scan: Scan, found: Found): void {
   else if (scan.number === T.floatData || scan.number === T.doubleData) {
     found.floatFields++
     found.floats = scan.wire === wireType.bytes ? { start: scan.body, end: scan.end } : undefined
-  }
-  else if (isInt(scan, T.dataLocation)) found.isExternal = int32At(scan) === 1
+  } else if (isInt(scan, T.dataLocation)) found.isExternal = int32At(scan) === 1
   else if (isBytes(scan, T.externalData)) found.external.push(entryAt(scan))
   else if (isBytes(scan, T.segment)) checkMessage(scan, 'Plain')
   else if (isBytes(scan, T.metadata)) checkMessage(scan, 'Entry')

@@ -3,7 +3,7 @@ import type { Field, Scan } from '../../wire/index.ts'
 import { wireType } from '../../wire/index.ts'
 import { schema } from '../schema.ts'
 import { checkMessage } from './check.ts'
-import { int32At, isBytes, isInt, numberAt, textAt } from './scalars.ts'
+import { int32At, isBytes, isInt, numberAt, refuseSecond, textAt } from './scalars.ts'
 
 /** Name and declared type of a value_info. */
 export function readValueInfo(field: Field): { name: string; type: ValueType | undefined } {
@@ -12,29 +12,31 @@ export function readValueInfo(field: Field): { name: string; type: ValueType | u
   let type: ValueType | undefined
   while (scan.next()) {
     if (isBytes(scan, schema.ValueInfo.name)) name = textAt(scan)
-    else if (isBytes(scan, schema.ValueInfo.type)) type = readType(scan, field)
     else if (isBytes(scan, schema.ValueInfo.metadata)) checkMessage(scan, 'Entry')
+    else if (isBytes(scan, schema.ValueInfo.type)) {
+      refuseSecond(type, 'type', scan)
+      type = readType(scan, field)
+    }
   }
   return { name, type }
 }
 
-/** A tensor type is read; sequences, maps, optionals and sparse tensors stay opaque. */
+const typeNumbers: readonly number[] = Object.values(schema.Type).filter((n) => n !== schema.Type.denotation)
+
+/** A tensor type is read; sequences, maps, optionals and sparse tensors stay opaque. Of several the last one counts. */
 function readType(outer: Scan, origin: Field): ValueType {
   const scan = outer.inner()
   let type: ValueType = { kind: 'opaque', origin }
+  let tensor: ValueType | undefined
   while (scan.next()) {
-    if (!isOneOfTypes(scan)) continue
-    // Of several the last counts, as for any reader of a oneof.
-    type = scan.number === schema.Type.tensor ? readTensorType(scan) : { kind: 'opaque', origin }
+    if (scan.wire !== wireType.bytes || !typeNumbers.includes(scan.number)) continue
+    if (scan.number === schema.Type.tensor) {
+      refuseSecond(tensor, 'tensor type', scan)
+      type = tensor = readTensorType(scan)
+    } else type = { kind: 'opaque', origin }
   }
   if (type.kind === 'opaque') checkMessage(outer, 'Type')
   return type
-}
-
-const typeNumbers: readonly number[] = Object.values(schema.Type).filter((n) => n !== schema.Type.denotation)
-
-function isOneOfTypes(scan: Scan): boolean {
-  return scan.wire === wireType.bytes && typeNumbers.includes(scan.number)
 }
 
 export function readTensorType(outer: Scan): ValueType & { kind: 'tensor' } {
@@ -43,7 +45,10 @@ export function readTensorType(outer: Scan): ValueType & { kind: 'tensor' } {
   let shape: Dim[] | undefined
   while (scan.next()) {
     if (isInt(scan, schema.TensorType.elemType)) dtype = int32At(scan)
-    else if (isBytes(scan, schema.TensorType.shape)) shape = readShape(scan)
+    else if (isBytes(scan, schema.TensorType.shape)) {
+      refuseSecond(shape, 'shape', scan)
+      shape = readShape(scan)
+    }
   }
   return { kind: 'tensor', dtype, shape }
 }

@@ -2,7 +2,16 @@ import { bug } from '../../errors.ts'
 import type { Attribute, Graph } from '../../ir/index.ts'
 import { Tensor } from '../../ir/index.ts'
 import type { Field, Piece } from '../../wire/index.ts'
-import { bytesField, delimited, encodeText, floatField, intField, Patch, rangePiece, stringField } from '../../wire/index.ts'
+import {
+  bytesField,
+  delimited,
+  encodeText,
+  floatField,
+  intField,
+  Patch,
+  rangePiece,
+  stringField,
+} from '../../wire/index.ts'
 import { originOfAttribute } from '../read/attributes.ts'
 import { fieldOf } from '../read/origin.ts'
 import { textOf } from '../read/scalars.ts'

@@ -52,7 +52,8 @@ export class DataFile {
   /** Puts the data of a tensor in. What two tensors share is there once. */
   add(tensor: Tensor): Place {
     const { payload } = tensor
-    if (!payload || this.#name !== undefined) throw bug(`tensor "${tensor.name}" comes too late`, { value: tensor.name })
+    if (!payload || this.#name !== undefined)
+      throw bug(`tensor "${tensor.name}" comes too late`, { value: tensor.name })
     const key = rangeKey(payload)
     const known = key === undefined ? undefined : this.#known.get(key)
     if (known) return known
@@ -88,7 +89,8 @@ export class DataFile {
     const length = payload.byteLength
     this.#hash.update(`${offset} ${length}\n`)
     this.#hash.update(payload.read(0, Math.min(sample, length)))
-    if (length > sample) this.#hash.update(payload.read(Math.max(sample, length - sample), Math.min(sample, length - sample)))
+    if (length > sample)
+      this.#hash.update(payload.read(Math.max(sample, length - sample), Math.min(sample, length - sample)))
   }
 }
 

@@ -30,7 +30,8 @@ export function modelPieces(model: Model, storage: Storage): Piece[] {
     patchOpsets(patch, fields, M.opsetImport, model.opsetImports)
     patchEntries(patch, fields, M.metadata, model.metadata)
   }
-  if (!document || model.graph.edited || storage.touches(model.graph)) patch.single(M.graph, delimited(M.graph, graphPieces(model.graph, storage)))
+  if (!document || model.graph.edited || storage.touches(model.graph))
+    patch.single(M.graph, delimited(M.graph, graphPieces(model.graph, storage)))
   patchFunctions(patch, model, storage)
   return patch.pieces()
 }
@@ -40,7 +41,8 @@ function patchFunctions(patch: Patch, model: Model, storage: Storage): void {
   for (const index of patch.indices(M.functions)) {
     const fn = model.functions.find((f) => f.origin instanceof FunctionOrigin && f.origin.field.index === index)
     if (!fn) patch.replace(index)
-    else if (functionChanged(fn) || storage.touches(fn.body)) patch.replace(index, delimited(M.functions, functionPieces(fn, storage)))
+    else if (functionChanged(fn) || storage.touches(fn.body))
+      patch.replace(index, delimited(M.functions, functionPieces(fn, storage)))
     if (fn) left.delete(fn)
   }
   for (const fn of left) patch.add(M.functions, delimited(M.functions, functionPieces(fn, storage)))

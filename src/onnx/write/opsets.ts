@@ -1,5 +1,5 @@
 import type { Fields, Patch } from '../../wire/index.ts'
-import { delimited, intField, Patch as WirePatch, stringField, wireType } from '../../wire/index.ts'
+import { delimited, intField, stringField, Patch as WirePatch, wireType } from '../../wire/index.ts'
 import { opsetOf } from '../read/model.ts'
 import { schema } from '../schema.ts'
 

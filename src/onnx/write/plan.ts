@@ -98,7 +98,8 @@ class Placement {
       if (node.removed) continue
       for (const attribute of node.attributes.values()) {
         if (attribute.kind === 'tensor') yield { tensor: attribute.value, graph: node.graph, node }
-        if (attribute.kind === 'tensors') for (const tensor of attribute.value) yield { tensor, graph: node.graph, node }
+        if (attribute.kind === 'tensors')
+          for (const tensor of attribute.value) yield { tensor, graph: node.graph, node }
       }
     }
   }
@@ -148,4 +149,3 @@ function isLarge({ payload, dtype, dims, expectedBytes }: Tensor): boolean {
   const isInteger = dtype === dtypes.int64 || dtype === dtypes.int32
   return !(isInteger && dims.length <= 1 && payload.byteLength < 1 << 16)
 }
-

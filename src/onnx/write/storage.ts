@@ -22,7 +22,8 @@ export class StoragePlan implements Storage {
   set(tensor: Tensor, place: Place, graph: Graph, node?: Node): void {
     this.#places.set(tensor, place)
     if (node) this.#touched.add(node)
-    for (let part: Graph | undefined = graph; part && !this.#touched.has(part); part = part.parent) this.#touched.add(part)
+    for (let part: Graph | undefined = graph; part && !this.#touched.has(part); part = part.parent)
+      this.#touched.add(part)
   }
 
   get isEmpty(): boolean {

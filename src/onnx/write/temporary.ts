@@ -41,6 +41,11 @@ export class TemporaryFile {
     this.#try(() => closeSync(this.fd))
   }
 
+  /** Where the file is until it is put in its place. */
+  get temporary(): string {
+    return this.#temporary
+  }
+
   /** Puts the finished file in its place, over a file that is there. */
   place(): void {
     this.#isNew = !existsSync(this.path)

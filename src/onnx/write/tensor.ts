@@ -2,15 +2,7 @@ import { bug } from '../../errors.ts'
 import type { Payload, Tensor } from '../../ir/index.ts'
 import { dtypes } from '../../ir/index.ts'
 import type { Piece } from '../../wire/index.ts'
-import {
-  bytesField,
-  delimited,
-  intField,
-  Patch,
-  rangePiece,
-  streamPiece,
-  stringField,
-} from '../../wire/index.ts'
+import { bytesField, delimited, intField, Patch, rangePiece, streamPiece, stringField } from '../../wire/index.ts'
 import { ExternalPayload } from '../data/external.ts'
 import { RangePayload } from '../data/range.ts'
 import { fieldOf } from '../read/origin.ts'

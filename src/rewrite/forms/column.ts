@@ -1,54 +1,131 @@
-import type { Value } from '../../ir/index.ts'
+import type { Dim, Node, Value } from '../../ir/index.ts'
 import { dtypes, Tensor } from '../../ir/index.ts'
-import type { Facts } from '../../ops/index.ts'
+import type { Facts, Size } from '../../ops/index.ts'
 import { dtypeOf } from '../../ops/index.ts'
-import { Ops } from '../ops.ts'
+import type { Ops } from '../ops.ts'
+import type { Softmax1Sink } from '../softmax1-node.ts'
+import { sinkValue } from '../softmax1-node.ts'
 
-/** How many keys there are, as a size and (made when first needed) as a 1-D int64 value computed in the graph. */
+/** How many keys there are: as a size, and as a 1-D int64 value computed in the graph where it is needed. */
 export interface KeyLength {
-  readonly size: number | string | undefined
+  readonly size: Size | undefined
   value(ops: Ops): Value
 }
 
+/** How an operand stands to the key axis: it has it, it is repeated along it, or its size there cannot be told. */
+export type Fit = 'spans' | 'broadcasts' | 'unclear'
+
+export function fitOf(operand: Value, axis: number, keys: Size | undefined, facts: Facts): Fit {
+  const rank = facts.rank(operand)
+  if (rank === undefined) return 'unclear'
+  if (rank < -axis) return 'broadcasts'
+  const size = facts.size(operand, axis)
+  if (size === keys) return 'spans'
+  if (size === 1) return 'broadcasts'
+  return typeof size === 'number' ? 'spans' : 'unclear'
+}
+
 /**
- * Values with one more column on the key axis. An operand that is as long as the keys is padded once beside its producer
- * and shared between sites; one that broadcasts over the keys is expanded first, so that the new column stays its own.
+ * Operands with one more column at the end of the key axis, made where they are first read and shared by all sites of one
+ * run. An operand that (perhaps) broadcasts over the keys is expanded first, so that the column is its own.
  */
 export class Columns {
-  readonly #made = new Map<Value, Map<string, Value>>()
+  readonly facts: Facts
+  readonly #made = new Map<string, Value>()
+  readonly #ids = new Map<object, number>()
 
-  /** Why `operand` cannot get a column; undefined when it can. */
-  objection(operand: Value, facts: Facts): string | undefined {
-    if (dtypeOf(operand) === undefined) return `the type of "${operand.name}" is not known`
-    if (facts.rank(operand) === undefined) return `the rank of "${operand.name}" is not known`
-    return undefined
+  constructor(facts: Facts) {
+    this.facts = facts
   }
 
-  /** `operand` with a column of `fill` at the end of its (negative) key axis, for a reader at `reader`. */
-  padded(operand: Value, axis: number, fill: number, keys: KeyLength, facts: Facts, reader: Ops): Value {
-    const rank = facts.rank(operand) ?? 0
-    const dtype = dtypeOf(operand) ?? dtypes.float
-    const own = -axis <= rank ? facts.size(operand, axis) : 1
-    if (own === undefined || own !== keys.size)
-      return padColumn(expandTo(operand, axis, rank, keys, reader), Math.max(rank, -axis), axis, fill, dtype, reader)
+  /** Why `operand` cannot get a column that holds `fill`; undefined when it can. */
+  objection(operand: Value, fill: number | Softmax1Sink): string | undefined {
+    if (this.facts.rank(operand) === undefined) return `the rank of "${operand.name}" is not known`
+    return fill === 0 || dtypeOf(operand) !== undefined ? undefined : `the type of "${operand.name}" is not known`
+  }
+
+  /** `operand` with a column of `fill`, for a reader before which `reader` builds. */
+  with(operand: Value, axis: number, fill: number | Softmax1Sink, fit: Fit, keys: KeyLength, reader: Ops): Value {
     const { graph } = reader.place
-    const key = `${axis}/${fill}/${graph === operand.graph}`
-    const made = this.#made.get(operand) ?? new Map<string, Value>()
-    this.#made.set(operand, made)
-    const known = made.get(key)
-    if (known?.graph === graph) return known
-    const value = padColumn(operand, rank, axis, fill, dtype, besideProducer(operand, reader))
-    made.set(key, value)
+    if (typeof fill !== 'number') {
+      const whole = fit === 'spans' ? operand : this.#expanded(operand, axis, keys, reader)
+      return this.#withSinks(whole, axis, fill, keys, reader)
+    }
+    const expand = fit !== 'spans'
+    const key = `${this.#id(graph)}/${this.#id(operand)}/${axis}/${fill}/${expand ? keys.size : ''}`
+    return this.#once(key, reader, () =>
+      this.#padded(expand ? this.#expanded(operand, axis, keys, reader) : operand, operand, axis, fill, keys, reader),
+    )
+  }
+
+  #padded(value: Value, like: Value, axis: number, fill: number, keys: KeyLength, ops: Ops): Value {
+    const rank = Math.max(this.facts.rank(like) ?? 0, -axis)
+    const dtype = dtypeOf(like)
+    const padded = padColumn(value, rank, axis, fill, dtype ?? dtypes.float, ops)
+    // One name for the grown length lets the runtime see that score tensors of all layers are of one size and reuse them.
+    if (dtype !== undefined) padded.type = { kind: 'tensor', dtype, shape: this.#shape(like, rank, axis, keys) }
+    return padded
+  }
+
+  #expanded(operand: Value, axis: number, keys: KeyLength, ops: Ops): Value {
+    const ones = Array.from({ length: -axis - 1 }, () => 1)
+    const length = keys.value(ops)
+    return ops.Expand(operand, ones.length === 0 ? length : ops.Concat([length, ops.ints(ones)], 0))
+  }
+
+  /** A column that differs by head: the operand is repeated for every head first. */
+  #withSinks(operand: Value, axis: number, sink: Softmax1Sink, keys: KeyLength, ops: Ops): Value {
+    const rank = Math.max(this.facts.rank(operand) ?? 0, -(sink.heads?.axis ?? -1))
+    const heads = Array.from({ length: rank }, (_, i) =>
+      i === rank + (sink.heads?.axis ?? 0) ? sink.values.length : 1,
+    )
+    const perHead = ops.Expand(operand, ops.ints(heads))
+    const joined = appendSink(perHead, rank, axis, sink, dtypeOf(operand) ?? dtypes.float, ops)
+    const shape = this.#shape(operand, rank, axis, keys).map((dim, i) => ((heads[i] as number) > 1 ? heads[i] : dim))
+    joined.type = { kind: 'tensor', dtype: dtypeOf(operand) ?? dtypes.float, shape }
+    return joined
+  }
+
+  #shape(operand: Value, rank: number, axis: number, keys: KeyLength): Dim[] {
+    const inferred = this.facts.shape(operand) ?? []
+    return Array.from({ length: rank }, (_, i): Dim => {
+      if (i === rank + axis) return grownDim(keys.size)
+      const own = i - rank + inferred.length
+      const size = inferred[own]
+      const declared = operand.shape?.length === inferred.length ? operand.shape[own] : undefined
+      return own < 0 ? 1 : (declared ?? (typeof size === 'number' || isName(size) ? size : undefined))
+    })
+  }
+
+  /** A value built before; it is used again where it stands before the reader. */
+  #once(key: string, reader: Ops, make: () => Value): Value {
+    const known = this.#made.get(key)
+    if (known?.producer && precedes(known.producer, reader.place.before)) return known
+    const value = make()
+    this.#made.set(key, value)
     return value
+  }
+
+  #id(object: object): number {
+    const id = this.#ids.get(object) ?? this.#ids.size
+    this.#ids.set(object, id)
+    return id
   }
 }
 
-/** A builder right behind the producer of a value: visible to every reader of the graph. */
-function besideProducer(value: Value, reader: Ops): Ops {
-  const { place } = reader
-  const behind = value.graph === place.graph ? value.producer : undefined
-  const [first] = place.graph.nodes()
-  return new Ops({ ...place, name: value.name, before: behind ? behind.next : first })
+/** The declared size of the key axis with the column: a number, or one name for every value that has it. */
+export function grownDim(keys: Size | undefined): Dim {
+  return typeof keys === 'number' ? keys + 1 : keys === undefined ? undefined : `${keys.replaceAll(/[⟨⟩]/g, '')}+1`
+}
+
+function isName(size: Size | undefined): boolean {
+  return typeof size === 'string' && /^[A-Za-z_]\w*$/.test(size)
+}
+
+function precedes(node: Node, other: Node | undefined): boolean {
+  if (!other) return true
+  for (let at = node.next; at; at = at.next) if (at === other) return true
+  return false
 }
 
 /** Pads one element at the end of an axis. Booleans, which Pad takes from opset 13 on, go through float before. */
@@ -59,14 +136,13 @@ export function padColumn(x: Value, rank: number, axis: number, fill: number, dt
   return ops.Cast(ops.Pad(ops.Cast(x, dtypes.float), pads, fill), dtype)
 }
 
-function expandTo(operand: Value, axis: number, rank: number, keys: KeyLength, ops: Ops): Value {
-  const length = Math.max(rank, -axis)
-  const at = length + axis
-  const pieces: Value[] = []
-  if (at > 0) pieces.push(ops.ints(Array.from({ length: at }, () => 1)))
-  pieces.push(keys.value(ops))
-  if (at < length - 1) pieces.push(ops.ints(Array.from({ length: length - 1 - at }, () => 1)))
-  return ops.Expand(operand, pieces.length === 1 ? (pieces[0] as Value) : ops.Concat(pieces, 0))
+/** `x` with the sink as one more element at the end of an axis. */
+export function appendSink(x: Value, rank: number, axis: number, sink: Softmax1Sink, dtype: number, ops: Ops): Value {
+  if (!sink.heads) return padColumn(x, rank, axis, sink.values[0] as number, dtype, ops)
+  const one = oneHot(rank, axis, ops)
+  const others = ops.ints(Array.from({ length: rank }, (_, i) => (i === rank + axis ? 0 : 1)))
+  const shape = ops.Add(ops.Mul(ops.Shape(x), others), one)
+  return ops.Concat([x, ops.Expand(sinkValue(ops, sink, x, dtype), shape)], ops.place.opset < 11 ? rank + axis : axis)
 }
 
 /** A 1-D int64 constant that is 1 at a (negative) axis of `rank` and 0 elsewhere. */

@@ -14,6 +14,7 @@ import {
   isBoolean,
   isZeroSink,
   withSinkColumn,
+  zeroMask,
   zeroPast,
 } from './zero-row.ts'
 
@@ -25,12 +26,12 @@ export function partsOfAttention(node: Node, { facts }: Workbench, sink: SinkLog
   if (mask) {
     if (facts.rank(mask) === undefined || dtypeOf(mask) === undefined) return unsupported('has a mask of unknown rank or type')
     parts.push((facts.rank(mask) as number) >= 3 && facts.size(mask, -3) !== 1 ? 'mask-per-head' : 'mask')
-  } else if (!isZeroSink(sink)) return unsupported('has no mask that could carry a sink other than 0')
+  } else if (!isZeroSink(sink)) parts.push('mask')
   if (causal) parts.push('causal')
+  if ((facts.float(node, 'softcap') ?? 0) !== 0 && parts.length > 0) parts.push('softcap-and-mask')
   if (node.input(ports.pastKey)) parts.push('cache')
   else if (node.output(1) || node.output(2)) parts.push('present-alone')
   if (node.output(3)) parts.push('scores')
-  if ((facts.float(node, 'softcap') ?? 0) !== 0 && (mask || causal)) parts.push('softcap-and-mask')
   if (node.input(ports.lengths)) parts.push(causal ? 'causal-lengths' : 'lengths')
   if (['left_window_size', 'right_window_size'].some((name) => (facts.int(node, name) ?? -1) >= 0)) parts.push('window')
   return parts
@@ -45,7 +46,7 @@ export function partsOfAttention(node: Node, { facts }: Workbench, sink: SinkLog
 export function giveAttentionZeroKey(node: Node, bench: Workbench, sink: SinkLogits): void {
   const { op } = bench
   const rank = bench.facts.rank(node.input(ports.k) as Value) ?? (bench.facts.int(node, 'q_num_heads') === undefined ? 4 : 3)
-  const mask = node.input(ports.mask)
+  const mask = node.input(ports.mask) ?? (isZeroSink(sink) ? undefined : maskOfZeros(node, bench))
   if (mask) node.setInput(ports.mask, longerMask(node, bench, mask, sink))
   const lengths = node.input(ports.lengths)
   if (lengths) node.setInput(ports.lengths, bench.once(`one more ${lengths.name}`, () => op.Add(lengths, op.ints([1]))))
@@ -66,6 +67,12 @@ export function giveAttentionZeroKey(node: Node, bench: Workbench, sink: SinkLog
   for (const index of [1, 2]) {
     if (!node.output(index)) node.setOutput(index, node.graph.newValue(`${node.label}/present_${index}`))
   }
+}
+
+/** Something the sink can be written into. */
+function maskOfZeros(node: Node, bench: Workbench): Value {
+  const [queries, keys, past] = [ports.q, ports.k, ports.pastKey].map((port) => node.input(port))
+  return zeroMask(bench, { queries: queries as Value, keys: keys as Value, past })
 }
 
 function addPast(node: Node, bench: Workbench, rank: number): void {

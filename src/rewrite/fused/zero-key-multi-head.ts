@@ -6,7 +6,7 @@ import { unsupported } from './expansion.ts'
 import { hasKnownBias, multiHeadInputs as ports, projectionBias } from './multi-head-attention.ts'
 import type { Workbench } from './workbench.ts'
 import type { SinkLogits } from './zero-row.ts'
-import { dividedLength, dropFront, inFront, isZeroSink, withSinkColumn, zeroPast } from './zero-row.ts'
+import { dividedLength, dropFront, inFront, isZeroSink, withSinkColumn, zeroMask, zeroPast } from './zero-row.ts'
 
 /** What a com.microsoft::MultiHeadAttention has beside q, k and v, or why it cannot be given a zero key where it stands. */
 export function partsOfMultiHead(node: Node, bench: Workbench, sink: SinkLogits): FusedPart[] | Unsupported {
@@ -30,8 +30,7 @@ export function partsOfMultiHead(node: Node, bench: Workbench, sink: SinkLogits)
     if (paddingRank === 1 && facts.size(padding, -1) !== batch) return unsupported('may have offsets in its padding mask')
     parts.push('mask')
   }
-  if (bias) parts.push('bias')
-  else if (!isZeroSink(sink)) return unsupported('has no attention bias that could carry a sink other than 0')
+  if (bias || !isZeroSink(sink)) parts.push('bias')
   if (causal) parts.push('causal')
   if (node.input(ports.pastKey)) parts.push('cache')
   else if (node.output(1) || node.output(2)) parts.push('present-alone')
@@ -47,7 +46,7 @@ export function giveMultiHeadZeroKey(node: Node, bench: Workbench, sink: SinkLog
   const rank = (facts.rank(key) ?? facts.rank(value)) as number
   const padding = node.input(ports.padding)
   if (padding) node.setInput(ports.padding, longerPadding(bench, padding))
-  const bias = node.input(ports.attentionBias)
+  const bias = node.input(ports.attentionBias) ?? (isZeroSink(sink) ? undefined : biasOfZeros(node, bench))
   if (bias) node.setInput(ports.attentionBias, withSinkColumn(bench, bias, 4, sink))
   const past = [ports.pastKey, ports.pastValue].map((port) => node.input(port))
   const causal = (facts.int(node, 'unidirectional') ?? 0) !== 0
@@ -67,6 +66,12 @@ export function giveMultiHeadZeroKey(node: Node, bench: Workbench, sink: SinkLog
   for (const index of [1, 2]) {
     if (!node.output(index)) node.setOutput(index, node.graph.newValue(`${node.label}/present_${index}`))
   }
+}
+
+/** Something the sink can be written into. */
+function biasOfZeros(node: Node, bench: Workbench): Value {
+  const [queries, keys, past] = [ports.query, ports.key, ports.pastKey].map((port) => node.input(port))
+  return zeroMask(bench, { queries: queries as Value, keys: keys as Value, past })
 }
 
 /** The operator adds its bias to every key, also to a zero one: it is added before instead. */

@@ -36,6 +36,17 @@ export function zeroPast(bench: Workbench, sizes: { batch: AxisAt; heads: AxisAt
   })
 }
 
+/** A mask that hides nothing: zeros [1, 1, S, T] for queries and keys [.., length, size] and a past in front of the keys. */
+export function zeroMask(bench: Workbench, { queries, keys, past }: { queries: Value; keys: Value; past?: Value | undefined }): Value {
+  const { op } = bench
+  const own = bench.length({ value: keys, axis: -2 })
+  const length = past ? bench.once(`joined ${past.name} ${keys.name}`, () => op.Add(bench.length({ value: past, axis: -2 }), own)) : own
+  const rows = bench.length({ value: queries, axis: -2 })
+  return bench.once(`zero mask ${rows.name} ${length.name} ${bench.dtype}`, () =>
+    op.ConstantOfShape(op.Concat([op.ints([1, 1]), rows, length], 0), Tensor.of(bench.dtype, [1], [0])),
+  )
+}
+
 /** Size of an axis divided by a number, as an int64 vector of one element. */
 export function dividedLength(bench: Workbench, at: AxisAt, divisor: number): Value {
   const size = bench.facts.size(at.value, at.axis)

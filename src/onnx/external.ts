@@ -1,0 +1,25 @@
+import type { Graph, Model, Tensor } from '../ir/index.ts'
+import { ExternalPayload } from './data/external.ts'
+import { documentOf } from './document.ts'
+
+/** Makes sure that all external data of a model is there. Throws a typed error for the first tensor whose data is not. */
+export function requireExternalData(model: Model): void {
+  for (const tensor of tensorsOf(model)) {
+    // The range is what opens the file and checks its size.
+    if (tensor.payload instanceof ExternalPayload) void tensor.payload.range
+  }
+}
+
+function* tensorsOf(model: Model): Generator<Tensor> {
+  for (const graph of model.graphs()) yield* initializersOf(graph)
+  for (const node of documentOf(model)?.externalNodes ?? []) {
+    for (const attribute of node.attributes.values()) {
+      if (attribute.kind === 'tensor') yield attribute.value
+      if (attribute.kind === 'tensors') yield* attribute.value
+    }
+  }
+}
+
+function* initializersOf(graph: Graph): Generator<Tensor> {
+  for (const value of graph.values.values()) if (value.initializer) yield value.initializer
+}

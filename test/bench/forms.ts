@@ -1,0 +1,116 @@
+/**
+ * Speed of one attention block in each form against the same block with plain softmax, in ONNX Runtime on one thread.
+ *
+ * Runs alternate vanilla, form, vanilla, form …; the ratio is the median of t(form)_i over the mean of the vanilla runs
+ * around it.
+ */
+import { InferenceSession, Tensor } from 'onnxruntime-node'
+import { passes } from '../../passes/index.ts'
+import { modelToBytes, parseModel } from '../../src/onnx/index.ts'
+import { runPipeline } from '../../src/rewrite/index.ts'
+import type { Form } from '../../src/targets/index.ts'
+import { targets } from '../../src/targets/index.ts'
+import type { ResultRow } from './measure.ts'
+import { median, record } from './measure.ts'
+
+type Mask = 'none' | 'padding' | 'causal'
+type Shape = readonly [batch: number, heads: number, length: number, size: number]
+
+const shapes: readonly Shape[] = [
+  [1, 12, 128, 64],
+  [1, 12, 197, 64],
+  [8, 12, 128, 64],
+  [1, 12, 512, 64],
+  [1, 16, 1024, 64],
+  [1, 8, 2048, 128],
+]
+const masks: readonly Mask[] = ['none', 'padding', 'causal']
+const seconds = Number(process.env.BENCH_SECONDS ?? 4)
+
+/** Query, key and value [B, S, H*D] to context [B, S, H*D], as exporters write it. */
+function block([, heads, , size]: Shape, mask: Mask): string {
+  const width = heads * size
+  const shape = mask === 'padding' ? 'B,1,1,S' : '1,1,S,S'
+  return `<ir_version: 8, opset_import: ["" : 17]>
+    block (float[B,S,${width}] q, float[B,S,${width}] k, float[B,S,${width}] v${mask === 'none' ? '' : `, float[${shape}] mask`}) => (float[B,S,${width}] y)
+    <float scale = {${1 / Math.sqrt(size)}}, int64[4] split = {0, 0, ${heads}, ${size}}, int64[3] merge = {0, 0, ${width}}> {
+      q4 = Reshape (q, split)
+      k4 = Reshape (k, split)
+      v4 = Reshape (v, split)
+      qt = Transpose <perm: ints = [0, 2, 1, 3]> (q4)
+      kt = Transpose <perm: ints = [0, 2, 3, 1]> (k4)
+      vt = Transpose <perm: ints = [0, 2, 1, 3]> (v4)
+      x = MatMul (qt, kt)
+      z = Mul (x, scale)
+      ${mask === 'none' ? 'm = Identity (z)' : 'm = Add (z, mask)'}
+      p = Softmax <axis: int = -1> (m)
+      c = MatMul (p, vt)
+      t = Transpose <perm: ints = [0, 2, 1, 3]> (c)
+      y = Reshape (t, merge)
+    }`
+}
+
+function feedsFor([batch, heads, length, size]: Shape, mask: Mask): Record<string, Tensor> {
+  let state = 1
+  const uniform = (): number => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return state / 2 ** 32 - 0.5
+  }
+  const width = heads * size
+  const tensor = (): Tensor =>
+    new Tensor('float32', Float32Array.from({ length: batch * length * width }, () => 3 * (uniform() + uniform())), [batch, length, width])
+  const feeds: Record<string, Tensor> = { q: tensor(), k: tensor(), v: tensor() }
+  if (mask === 'padding')
+    feeds.mask = new Tensor('float32', Float32Array.from({ length: batch * length }, (_, i) => (i % length >= length * 0.75 ? -1e4 : 0)), [batch, 1, 1, length])
+  if (mask === 'causal')
+    feeds.mask = new Tensor('float32', Float32Array.from({ length: length * length }, (_, i) => (i % length > Math.floor(i / length) ? -1e4 : 0)), [1, 1, length, length])
+  return feeds
+}
+
+const options: InferenceSession.SessionOptions = { intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 3 }
+
+async function measure(shape: Shape, mask: Mask, form: Form, sink: number): Promise<{ row: ResultRow } | { skipped: string }> {
+  const text = block(shape, mask)
+  const model = parseModel(text)
+  const { report } = runPipeline(model, passes, {
+    target: { target: targets.get('ort')!, version: '1.30', provider: 'cpu' },
+    sink,
+    form,
+  })
+  const [site] = [...report.sites.values()]
+  const name = `${shape.join('x')} ${mask}`
+  if (site?.form !== form) return { skipped: `${name} ${form}: ${site?.rejectedForms.find((r) => r.form === form)?.reason ?? 'not offered'}` }
+  const vanilla = await InferenceSession.create(modelToBytes(parseModel(text)), options)
+  const ours = await InferenceSession.create(modelToBytes(model), options)
+  const feeds = feedsFor(shape, mask)
+  const time = async (session: InferenceSession): Promise<number> => {
+    const start = performance.now()
+    await session.run(feeds)
+    return performance.now() - start
+  }
+  for (let i = 0; i < 3; i++) {
+    await time(vanilla)
+    await time(ours)
+  }
+  const [a, v]: [number[], number[]] = [[await time(vanilla)], []]
+  const end = performance.now() + 1000 * seconds
+  while (performance.now() < end || v.length < 9) {
+    v.push(await time(ours))
+    a.push(await time(vanilla))
+  }
+  await vanilla.release()
+  await ours.release()
+  const ratios = v.map((t, i) => t / (((a[i] as number) + (a[i + 1] as number)) / 2))
+  return {
+    row: { bench: 'forms', case: name, subject: `${form}${sink === 0 ? '' : ` sink ${sink}`}`, peer: 'plain softmax block', metric: 'time ratio', value: median(ratios), runs: v.length },
+  }
+}
+
+for (const shape of shapes)
+  for (const mask of masks)
+    for (const form of ['zero-key', 'primitives', 'gqa', 'mha-zero-key', 'function'] as const)
+      for (const sink of [0, -2]) {
+        const result = await measure(shape, mask, form, sink)
+        if ('row' in result) record([result.row])
+        else console.log(`skipped ${result.skipped}`)
+      }
