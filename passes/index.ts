@@ -2,6 +2,8 @@ import type { Pass } from '../src/rewrite/index.ts'
 import { addZeroKey } from './add-zero-key.ts'
 import { checkTarget } from './check-target.ts'
 import { expandAttention } from './expand-attention.ts'
+import { formHopfieldBlocks } from './form-hopfield-blocks.ts'
+import { lowerHopfieldAttention } from './lower-hopfield-attention.ts'
 import { lowerSoftmax1 } from './lower-softmax1.ts'
 import { recognizeSoftmax1 } from './recognize-softmax1.ts'
 import { setSmoothSoftmax } from './set-smooth-softmax.ts'
@@ -16,7 +18,9 @@ export const passes: readonly Pass[] = [
   softmaxToSoftmax1,
   setSmoothSoftmax,
   addZeroKey,
+  formHopfieldBlocks,
   // lower
+  lowerHopfieldAttention,
   lowerSoftmax1,
   checkTarget,
 ]

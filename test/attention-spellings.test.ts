@@ -277,6 +277,34 @@ describe('spellings of Softmax1', () => {
     })
   }
 
+  it('does not take padded keys that a mask hides for a sink', () => {
+    const hidden = {
+      ...keyed,
+      weights: `${rowPads}, float fill = {-10000}`,
+      scores: maskedScores('wide = Pad (mask, columnPads, fill)'),
+    }
+    expect(verdictOf(siteOf(hidden))).toBe('attention')
+    const several = {
+      ...keyed,
+      inputs: 'float[B, 1, 1, T] wide',
+      weights: rowPads.replace('0, 0, 0, 0, 1, 0', '0, 0, 0, 0, 5, 0'),
+      scores: maskedScores(''),
+    }
+    expect(verdictOf(siteOf(several))).toBe('attention')
+    expect(verdictOf(siteOf({ ...several, weights: rowPads }))).toBe('review:unknown-sink')
+  })
+
+  it('reads the column of a mask that is stored with the model', () => {
+    const fixed = (mask: string): BlockText => ({
+      ...keyed,
+      weights: rowPads,
+      scores: `wide = Constant <value = float[1, 1, 2, 4] {${mask}}> () kt = Transpose <perm = [0, 1, 3, 2]> (k) s0 = MatMul (q, kt) s1 = Mul (s0, scale) s = Add (s1, wide)`,
+    })
+    expect(siteOf(fixed('0, -9, -9, 0, 0, 0, -9, 0')).sink).toEqual({ kind: 'zero' })
+    expect(siteOf(fixed('0, -9, -9, -2, 0, 0, -9, -2')).sink).toEqual({ kind: 'constant', value: [-2] })
+    expect(verdictOf(siteOf(fixed('0, -9, -9, -2, 0, 0, -9, -1')))).toBe('review:unknown-sink')
+  })
+
   it('tells a learned sink by its column of parameters', () => {
     const site = siteOf({
       weights: `${slice}, float[1, 4, 1, 1] sinks = ..., int64[3] four = {4, 1, 1}`,

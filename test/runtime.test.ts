@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -90,6 +90,18 @@ describe.skipIf(!installed)('a session', () => {
     const elapsed = performance.now() - started
     clearInterval(timer)
     expect(ticks).toBeGreaterThan(elapsed / 5 / 4)
+  })
+
+  it.skipIf(process.platform !== 'linux')('says that the process of the runtime ended, and stays alive', async () => {
+    const before = new Set(childrenOf(process.pid))
+    const victim = await session('g (float x) => (float y) { y = Neg(x) }')
+    const [pid] = childrenOf(process.pid).filter((child) => !before.has(child))
+    process.kill(pid ?? expect.fail('no process'), 'SIGKILL')
+    const feeds = { x: Tensor.of(dtypes.float, [], [1]) }
+    await expect(victim.run(feeds)).rejects.toMatchObject({
+      code: 'runtime-crashed',
+      message: expect.stringContaining('SIGKILL'),
+    })
   })
 
   it('ends when it is aborted, when a call takes too long, and when it is closed', async () => {
@@ -184,3 +196,16 @@ describe.skipIf(!installed)('trying a converted model', () => {
     expect(await attempt(never, never)).toMatchObject({ ran: false, reason: expect.stringContaining('Reshape') })
   })
 })
+
+/** Processes started by a process, as Linux lists them. */
+function childrenOf(parent: number): number[] {
+  const ids = readdirSync('/proc').filter((name) => /^\d+$/.test(name))
+  return ids.map(Number).filter((pid) => {
+    try {
+      // Behind the name in parentheses: state and parent.
+      return Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ')[1]) === parent
+    } catch {
+      return false
+    }
+  })
+}

@@ -2,7 +2,7 @@
 import type { Node, Value } from '../ir/index.ts'
 import { builtFromSoftmax } from './approximation.ts'
 import type { Column } from './column.ts'
-import { columnOf, isZero } from './column.ts'
+import { columnOf, isHidden, isZero } from './column.ts'
 import type { Frame } from './cursor.ts'
 import { startAt } from './cursor.ts'
 import { sigmoidGate } from './gate.ts'
@@ -71,10 +71,16 @@ function sinkVerdict(
   const dropped = column && dropOf(column, found.values, wiring)
   if (!column || !dropped) return undefined
   const spelling = column.isKey ? 'zero-key' : dropped === 'sliced' ? 'softmax1-pad-slice' : 'softmax1-pad-value'
+  // Several rows of zeros that a mask computed from data covers are padding, and a masked column is no sink at all.
+  if (column.value === 'unknown' && column.count !== 1) return undefined
+  if (isHidden(column.value)) return undefined
   if (column.value === 'unknown')
     return { verdict: because('review', 'unknown-sink', n.node), sink: n.sink, spelling: n.spelling }
   const sink = columnSink(column)
-  return { verdict: sinkSentence(n.node, sink, 'a column is appended to its scores and dropped again'), sink, spelling }
+  const how = column.isKey
+    ? 'its keys and values have a row of zeros'
+    : 'a column is appended to its scores and has no value'
+  return { verdict: sinkSentence(n.node, sink, how), sink, spelling }
 }
 
 function sinkSentence(node: Node, sink: Sink, how: string): Verdict {

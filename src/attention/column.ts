@@ -20,6 +20,8 @@ export interface Column {
 }
 
 const deepest = 64
+/** Logits that masks fill with: their exponential is 0 beside any score that is not masked. */
+const hidden = -1e4
 /** Operators that move or repeat the elements of a constant. */
 const moves = new Set([
   'Expand',
@@ -134,15 +136,12 @@ class Columns {
   fillOf(value: Value): number | undefined {
     const content = this.#facts.numbers(value)
     if (content && content.length > 0) return content.every((x) => x === content[0]) ? content[0] : undefined
-    if (value.initializer) return uniform(value.initializer)
+    const stored = tensorOf(value)
+    if (stored) return uniform(stored)
     const node = value.producer
     if (node?.op === 'ConstantOfShape') {
       const fill = node.attributes.get('value')
       return fill?.kind === 'tensor' ? this.#facts.contentOf(fill.value)?.[0] : 0
-    }
-    if (node?.op === 'Constant') {
-      const data = node.attributes.get('value')
-      return data?.kind === 'tensor' ? uniform(data.value) : undefined
     }
     return node && moves.has(node.op) && node.input(0) ? this.fillOf(node.input(0) as Value) : undefined
   }
@@ -170,7 +169,7 @@ class Columns {
     if (!value) return undefined
     const fill = this.#facts.isConstant(value) ? this.fillOf(value) : undefined
     if (fill !== undefined) return [fill]
-    const tensor = value.initializer
+    const tensor = tensorOf(value)
     if (tensor && isFloat(tensor.dtype)) return storedColumn(tensor, axis, column.side) ?? 'unknown'
     return 'unknown'
   }
@@ -205,6 +204,11 @@ class Columns {
     if (!place?.exact || !input || more.length > 0) return undefined
     return this.of(input, place.axis, depth + 1, mayContract)
   }
+}
+
+/** Whether a mask hides the column, so that it is no sink. */
+export function isHidden(value: Column['value']): boolean {
+  return Array.isArray(value) && value.every((logit) => logit <= hidden)
 }
 
 export function isZero(value: Column['value']): boolean {
@@ -244,6 +248,12 @@ function merged(columns: readonly (Column | undefined)[]): Column | undefined {
 
 function isRowMaximum(value: Value | undefined): boolean {
   return value?.producer?.op === 'ReduceMax'
+}
+
+/** The data of an initializer or a Constant node. */
+function tensorOf(value: Value): Tensor | undefined {
+  const data = value.producer?.op === 'Constant' ? value.producer.attributes.get('value') : undefined
+  return value.initializer ?? (data?.kind === 'tensor' ? data.value : undefined)
 }
 
 function uniform(tensor: Tensor): number | undefined {

@@ -2,7 +2,7 @@ import type { Node, Value } from '../ir/index.ts'
 import { dtypes } from '../ir/index.ts'
 import type { Facts } from '../ops/index.ts'
 import type { Column } from './column.ts'
-import { columnOf, isZero } from './column.ts'
+import { columnOf, isHidden, isZero } from './column.ts'
 import type { Sink } from './site.ts'
 
 /** Where a fused attention operator keeps what decides its sink. Input indexes; missing: it has no such input. */
@@ -108,6 +108,7 @@ function zeroKeySink(node: Node, form: FusedForm, facts: Facts): Sink {
     logits.flatMap((l) => l ?? []).length > 1
       ? (logits.find((l) => l?.some((x) => x !== 0)) ?? [0])
       : (logits[0] ?? [0])
+  if (isHidden(sink)) return none
   const shifted = sink.map((s) => s + count)
   return shifted.every((s) => s === 0) ? { kind: 'zero' } : { kind: 'constant', value: shifted }
 }

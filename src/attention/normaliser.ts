@@ -23,7 +23,7 @@ export interface Normaliser {
 }
 
 /** The normaliser a node is the last node of. */
-export function normaliserAt(node: Node, facts: Facts): Normaliser | undefined {
+function normaliserAt(node: Node, facts: Facts): Normaliser | undefined {
   switch (node.op) {
     case 'Softmax':
       return softmaxNode(node, facts)

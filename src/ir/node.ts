@@ -17,6 +17,8 @@ export interface NodeInit {
 }
 
 const empty: Attributes = new Map()
+const noSubgraphs: readonly Graph[] = []
+const noMetadata: ReadonlyMap<string, string> = new Map()
 
 /** One operator application. Made by `Graph.insert` or the reader; inputs and outputs are set through methods only. */
 export class Node {
@@ -49,9 +51,9 @@ export class Node {
     this.domain = init.domain === undefined || init.domain === 'ai.onnx' ? '' : init.domain
     this.overload = init.overload ?? ''
     this.#attributes = init.attributes ?? empty
-    this.#subgraphs = init.subgraphs ?? []
+    this.#subgraphs = init.subgraphs ?? noSubgraphs
     this.#docString = init.docString ?? ''
-    this.#metadata = init.metadata ?? new Map()
+    this.#metadata = init.metadata ?? noMetadata
     this.origin = init.origin
     for (const graph of this.#subgraphs) graph.owner = this
   }

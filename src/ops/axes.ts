@@ -117,7 +117,7 @@ function shapeAt(value: Value | undefined, facts: Facts) {
 }
 
 /** The axes an Unsqueeze, Squeeze or Reduce names, as attribute or as input; `undefined` when they are not constant. */
-export function axesOf(node: Node, facts: Facts, port = 1): number[] | undefined {
+function axesOf(node: Node, facts: Facts, port = 1): number[] | undefined {
   return facts.ints(node, 'axes') ?? facts.numbers(node.input(port))
 }
 
@@ -134,13 +134,13 @@ export function namedAxes(node: Node, facts: Facts, value: Value | undefined): n
 }
 
 /** Axis after `removed` axes (negative, of the same value) are gone; `undefined` when it is one of them. */
-export function withoutAxes(axis: number, removed: readonly number[]): number | undefined {
+function withoutAxes(axis: number, removed: readonly number[]): number | undefined {
   if (removed.includes(axis)) return undefined
   return axis + removed.filter((r) => r > axis).length
 }
 
 /** Axis before `removed` axes were taken out: the inverse of {@link withoutAxes}. */
-export function withAxes(axis: number, removed: readonly number[]): number {
+function withAxes(axis: number, removed: readonly number[]): number {
   let result = axis
   for (const r of removed.toSorted((a, b) => b - a)) if (r >= result) result--
   return result

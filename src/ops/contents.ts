@@ -147,7 +147,7 @@ export const constantOfShapeContent: ContentRule = (node, facts) => {
 }
 
 /** Elementwise, with one element against many. */
-export function elementwise(combine: (a: Size, b: Size) => Size | undefined): ContentRule {
+function elementwise(combine: (a: Size, b: Size) => Size | undefined): ContentRule {
   return (node, facts) => {
     const a = facts.content(node.input(0))
     const b = facts.content(node.input(1))

@@ -12,7 +12,7 @@ import { table } from './table.ts'
  * - `normalise`: normalisation over other axes; it may stand between probabilities and values.
  * - `feature`: anything else that keeps its axes (activations); followed only to find where an axis comes from.
  */
-export type Passage = 'layout' | 'arithmetic' | 'normalise' | 'feature'
+type Passage = 'layout' | 'arithmetic' | 'normalise' | 'feature'
 
 /** The facts about one operator. A spelling the walk does not know yet is one more row in `table.ts`. */
 export interface OpRecord {

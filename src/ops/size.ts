@@ -69,11 +69,6 @@ export function subtractSizes(a: Size, b: Size): Size | undefined {
   return terms.length === 0 ? m - n : terms.reduce<Size>((sum, term) => addSizes(sum, term), m - n)
 }
 
-/** The number in a product: 12 of `12*batch`. */
-export function factorOf(size: Size): number {
-  return parse(size).factor
-}
-
 function parse(size: Size): Product {
   if (typeof size === 'number') return { factor: size, symbols: [] }
   const parts = size.split('*')

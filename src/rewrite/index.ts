@@ -16,6 +16,7 @@ export {
   typeOfFused,
   Workbench,
 } from './fused/index.ts'
+export { blockForms, formBlock, isHopfield, layoutOf, lowerHopfield } from './hopfield/index.ts'
 export type { Place } from './ops.ts'
 export { Ops } from './ops.ts'
 export { importDomain, opsetOf, ownDomain } from './opset.ts'

@@ -28,7 +28,7 @@ export const onnx: Target = {
     {
       form: 'function',
       summary: 'One HopfieldAttention node with a model-local function body.',
-      conditions: { sink: 'any', mask: true, onRequest: true },
+      conditions: { opset: 15, sink: 'any', mask: true, onRequest: true },
       source: 'ONNX IR specification, model-local functions (IR version 8).',
     },
     {

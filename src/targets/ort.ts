@@ -63,7 +63,7 @@ export const ort: Target = {
     {
       form: 'function',
       summary: 'One HopfieldAttention node with a model-local function body.',
-      conditions: { sink: 'any', mask: true, onRequest: true },
+      conditions: { opset: 15, sink: 'any', mask: true, onRequest: true },
       source: 'Measured on 1.19 to 1.30: the body is inlined at load and optimised like the plain graph.',
     },
     {

@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { malformed, modelClosed, modelUnreadable, sourceChanged } from '../errors.ts'
+import { decodePart, decodeText } from './text.ts'
 
 /**
  * Bytes at positions: a file of any size or an array. Positions are plain numbers, exact to 2^53.
@@ -34,12 +35,12 @@ export function copyOf(source: Source, start: number, end: number): Buffer {
   return bytes
 }
 
-/** Runs `use` on the bytes of a range: in the window when they fit there, on a copy otherwise. */
-export function withBytes<T>(source: Source, start: number, end: number, use: (bytes: Buffer) => T): T {
+/** The text of a range. */
+export function textOfRange(source: Source, start: number, end: number): string {
   const length = end - start
-  if (length > source.reach) return use(copyOf(source, start, end))
+  if (length > source.reach) return decodeText(copyOf(source, start, end))
   const at = source.seek(start, length)
-  return use(source.window.subarray(at, at + length))
+  return decodePart(source.window, at, at + length)
 }
 
 /** An array in memory. */

@@ -8,6 +8,14 @@ export function decodeText(bytes: Uint8Array): string {
   return isUtf8(bytes) ? buffer.toString('utf8') : decodeBroken(buffer)
 }
 
+/** The text of a part of a buffer, as {@link decodeText} gives it, made for many short names. */
+export function decodePart(buffer: Buffer, start: number, end: number): string {
+  for (let i = start; i < end; i++) {
+    if ((buffer[i] as number) >= 0x80) return decodeText(buffer.subarray(start, end))
+  }
+  return buffer.toString('latin1', start, end)
+}
+
 /** Text to UTF-8; the lone surrogates {@link decodeText} makes become the bytes they stand for. */
 export function encodeText(text: string): Uint8Array {
   return loneSurrogate.test(text) ? encodeBroken(text) : Buffer.from(text)

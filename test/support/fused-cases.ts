@@ -205,13 +205,20 @@ export function multiHeadCases(): FusedCase[] {
         return overruled((_b, i, j) => j > i, lowest, shown(mask, -10000))
       },
     }),
-    make('attention bias [B, H, S, T]', { inputs: [q, k, v, undefined, undefined, perHead], bias: added(perHead.value) }),
+    make('attention bias [B, H, S, T]', {
+      inputs: [q, k, v, undefined, undefined, perHead],
+      bias: added(perHead.value),
+    }),
     make('attention bias [1, 1, S, T]', { inputs: [q, k, v, undefined, undefined, shared], bias: added(shared.value) }),
     make('attention bias and key padding', {
       inputs: [q, k, v, undefined, padding, shared],
       bias: sum(added(shared.value), shown(padding.value, -10000)),
     }),
-    make('scores as an output', { inputs: [q, k, v, undefined, undefined, shared], outputs: [...present, 'qk'], bias: added(shared.value) }),
+    make('scores as an output', {
+      inputs: [q, k, v, undefined, undefined, shared],
+      outputs: [...present, 'qk'],
+      bias: added(shared.value),
+    }),
     make('packed queries, keys and values', {
       inputs: [packed],
       parts: [unpacked(packed, 0), unpacked(packed, 1), unpacked(packed, 2)],
@@ -225,7 +232,11 @@ export function multiHeadCases(): FusedCase[] {
   ]
 }
 
-function integersOf(dims: readonly number[], element: (i: number) => number, shape: readonly (string | number)[]): Feed {
+function integersOf(
+  dims: readonly number[],
+  element: (i: number) => number,
+  shape: readonly (string | number)[],
+): Feed {
   const size = dims.reduce((a, b) => a * b, 1)
   return { dtype: 'int32', value: { dims, data: Float64Array.from({ length: size }, (_, i) => element(i)) }, shape }
 }
@@ -262,7 +273,10 @@ export function mergedCases(): FusedCase[] {
     })
     const from = [0, sizes[0]!, sizes[0]! + sizes[1]!]
     const parts = sizes.map((size, part) =>
-      splitHeads(generate([B, S, size], ([i = 0, s = 0, e = 0]) => pick(all, [i, s, from[part]! + e])), H),
+      splitHeads(
+        generate([B, S, size], ([i = 0, s = 0, e = 0]) => pick(all, [i, s, from[part]! + e])),
+        H,
+      ),
     ) as [Dense, Dense, Dense]
     const cached = (index: number): Dense | undefined =>
       form.past && generate([B, H, 3, D], (i) => pick(form.past!.value, [index, ...i]))
@@ -456,9 +470,14 @@ export function onnxCases(): FusedCase[] {
   const hiddenRow = someShown(data, [B, 1, S, T], ['B', 1, 'S', 'T'], (b, i) => b === 1 && i === 2)
   const maskPast = data.floats([S, S + 3], ['S', 'P_plus_S'], { spread: 2 })
   const boolPast = someShown(data, [B, 1, S, S + 3], ['B', 1, 'S', 'P_plus_S'])
-  const boolean = (mask: Feed): Bias => (b, h, i, j) =>
-    broadcastPick(mask.value, [b, h, i, j]) > 0 ? 0 : Number.NEGATIVE_INFINITY
-  const beyond = (lengths: readonly number[]): Bias => (b, _h, _i, j) => (j >= lengths[b]! ? Number.NEGATIVE_INFINITY : 0)
+  const boolean =
+    (mask: Feed): Bias =>
+    (b, h, i, j) =>
+      broadcastPick(mask.value, [b, h, i, j]) > 0 ? 0 : Number.NEGATIVE_INFINITY
+  const beyond =
+    (lengths: readonly number[]): Bias =>
+    (b, _h, _i, j) =>
+      j >= lengths[b]! ? Number.NEGATIVE_INFINITY : 0
   return [
     make('split heads, grouped', {}),
     make('merged heads', { q: q3, k: k3, v: v3 }),
@@ -469,7 +488,11 @@ export function onnxCases(): FusedCase[] {
     make('mask [B, 1, 1, T]', { mask: row, bias: added(row.value), cannotRun: true }),
     make('boolean mask [B, 1, S, T]', { mask: bool4, bias: boolean(bool4) }),
     make('boolean mask [S, T]', { mask: bool2, bias: boolean(bool2) }),
-    make('boolean mask that hides every key of a query', { mask: hiddenRow, bias: boolean(hiddenRow), maskedRows: true }),
+    make('boolean mask that hides every key of a query', {
+      mask: hiddenRow,
+      bias: boolean(hiddenRow),
+      maskedRows: true,
+    }),
     make('causal', { k: ks, v: vs, attributes: { is_causal: 1 }, bias: causal(0) }),
     make('causal with merged heads', { q: q3, k: k3, v: v3, attributes: { is_causal: 1 }, bias: causal(0) }),
     make('causal with more keys than queries', { attributes: { is_causal: 1 }, bias: causal(0) }),
@@ -502,7 +525,14 @@ export function onnxCases(): FusedCase[] {
       attributes: { is_causal: 1 },
       bias: sum(causal(3), added(maskPast.value)),
     }),
-    make('past and boolean mask', { k: ks, v: vs, past: true, outputs: present, mask: boolPast, bias: boolean(boolPast) }),
+    make('past and boolean mask', {
+      k: ks,
+      v: vs,
+      past: true,
+      outputs: present,
+      mask: boolPast,
+      bias: boolean(boolPast),
+    }),
     make('soft cap under a mask', {
       mask: bool4,
       attributes: { softcap: 1.2 },

@@ -44,7 +44,9 @@ export function operatorModel(spec: OperatorModel): Model {
     return value
   })
   const outputs = spec.outputs.map((name) => (name === undefined ? undefined : graph.value(name)))
-  const attributes = new Map(Object.entries(spec.attributes ?? {}).map(([name, value]) => [name, attributeOf(name, value)]))
+  const attributes = new Map(
+    Object.entries(spec.attributes ?? {}).map(([name, value]) => [name, attributeOf(name, value)]),
+  )
   while (inputs.length > 0 && inputs.at(-1) === undefined) inputs.pop()
   graph.insert({ name: 'the_attention', opType: op, domain, attributes }, inputs, outputs, undefined)
   for (const value of outputs) {
@@ -85,7 +87,11 @@ function ortTensor({ dtype, value }: Feed): OrtTensor {
     case 'int32':
       return new OrtTensor('int32', Int32Array.from(data), dims)
     case 'int64':
-      return new OrtTensor('int64', BigInt64Array.from(data, (x) => BigInt(x)), dims)
+      return new OrtTensor(
+        'int64',
+        BigInt64Array.from(data, (x) => BigInt(x)),
+        dims,
+      )
     case 'bool':
       return new OrtTensor('bool', Uint8Array.from(data), dims)
     default:
@@ -115,7 +121,11 @@ export class TestData {
     return Math.sqrt(-2 * Math.log(u)) * Math.cos(2 * Math.PI * this.#next())
   }
 
-  floats(dims: readonly number[], shape: readonly (string | number)[] = dims, options: { half?: boolean; spread?: number } = {}): Feed {
+  floats(
+    dims: readonly number[],
+    shape: readonly (string | number)[] = dims,
+    options: { half?: boolean; spread?: number } = {},
+  ): Feed {
     const { half = false, spread = 1 } = options
     const round = half ? (x: number) => halfToNumber(numberToHalf(x)) : Math.fround
     const size = dims.reduce((a, b) => a * b, 1)
@@ -126,10 +136,21 @@ export class TestData {
   /** Zeros and ones, about a third zeros. */
   flags(dtype: 'int32' | 'bool', dims: readonly number[], shape: readonly (string | number)[] = dims): Feed {
     const size = dims.reduce((a, b) => a * b, 1)
-    return { dtype, value: dense(dims, Array.from({ length: size }, () => (this.#next() < 0.35 ? 0 : 1))), shape }
+    return {
+      dtype,
+      value: dense(
+        dims,
+        Array.from({ length: size }, () => (this.#next() < 0.35 ? 0 : 1)),
+      ),
+      shape,
+    }
   }
 }
 
-export function integers(dtype: 'int32' | 'int64', values: readonly number[], shape: readonly (string | number)[]): Feed {
+export function integers(
+  dtype: 'int32' | 'int64',
+  values: readonly number[],
+  shape: readonly (string | number)[],
+): Feed {
   return { dtype, value: dense([values.length], values), shape }
 }

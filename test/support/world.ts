@@ -19,8 +19,20 @@ export function recordedWorld({ env = {}, isTTY = false, clock = () => 0 }: Worl
   let err = ''
   const listeners = new Set<() => void>()
   return {
-    stdout: { write: (text) => void (out += text), isTTY, columns: 80 },
-    stderr: { write: (text) => void (err += text), isTTY, columns: 80 },
+    stdout: {
+      isTTY,
+      columns: 80,
+      write(text) {
+        out += text
+      },
+    },
+    stderr: {
+      isTTY,
+      columns: 80,
+      write(text) {
+        err += text
+      },
+    },
     env,
     now: clock,
     onInterrupt(listener) {

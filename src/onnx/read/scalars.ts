@@ -1,15 +1,15 @@
 import { repeatedField } from '../../errors.ts'
 import type { Field, Scan } from '../../wire/index.ts'
-import { decodeText, place, wireType, withBytes } from '../../wire/index.ts'
+import { place, textOfRange, wireType } from '../../wire/index.ts'
 
 /** The text of the field a scan is at. */
 export function textAt(scan: Scan): string {
-  return withBytes(scan.source, scan.body, scan.end, decodeText)
+  return textOfRange(scan.source, scan.body, scan.end)
 }
 
 /** The text a field holds. */
 export function textOf(field: Field): string {
-  return withBytes(field.source, field.body, field.end, decodeText)
+  return textOfRange(field.source, field.body, field.end)
 }
 
 /** The varint of the field a scan is at, as a number. */

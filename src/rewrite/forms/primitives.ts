@@ -1,4 +1,4 @@
-import type { Node } from '../../ir/index.ts'
+import type { Node, Value } from '../../ir/index.ts'
 import { dtypes } from '../../ir/index.ts'
 import { dtypeOf, rankOf } from '../../ops/index.ts'
 import { Ops } from '../ops.ts'
@@ -8,9 +8,9 @@ import { sinkOf, sinkValue } from '../softmax1-node.ts'
 /**
  * Spells a Softmax1 node with plain operators, in its own element type:
  *
- * m = relu(max x - s) + s,  e = exp(x - m),  p = e / (sum e + exp(s - m))
+ * m = max(s, max x),  e = exp(x - m),  p = e / (Σ e + exp(s - m))
  *
- * m is max(s, max x), finite even where a whole row is -inf, so such a row becomes exactly 0. The node is removed.
+ * m is finite even where a whole row is -inf, so such a row becomes exactly 0. The node is removed.
  */
 export function lowerToPrimitives(node: Node): Node {
   const { graph } = node
@@ -26,7 +26,7 @@ export function lowerToPrimitives(node: Node): Node {
   const rowMax = ops.ReduceMax(x, axis)
   const zero = !sink.heads && sink.values[0] === 0
   const s = zero ? undefined : sinkValue(ops, sink, x, dtype)
-  const m = s ? ops.Add(ops.Relu(ops.Sub(rowMax, s)), s) : ops.Relu(rowMax)
+  const m = maximum(ops, rowMax, s)
   const e = ops.Exp(ops.Sub(x, m))
   const rest = ops.Exp(s ? ops.Sub(s, m) : ops.Neg(m))
   const denominator = ops.Add(ops.ReduceSum(e, axis), rest)
@@ -41,4 +41,10 @@ export function lowerToPrimitives(node: Node): Node {
   graph.remove(node)
   if (sinkInput && !sinkInput.isUsed) sinkInput.graph.removeValue(sinkInput)
   return divide
+}
+
+/** max(s, rowMax). Max broadcasts from opset 8 on; before, the same is relu(rowMax - s) + s. */
+function maximum(ops: Ops, rowMax: Value, s: Value | undefined): Value {
+  if (!s) return ops.Relu(rowMax)
+  return ops.place.opset >= 8 ? ops.Max(rowMax, s) : ops.Add(ops.Relu(ops.Sub(rowMax, s)), s)
 }

@@ -44,6 +44,11 @@ export class Workbench {
     this.#shared = shared
   }
 
+  /** The same bench with another node in the place of the first. */
+  before(node: Node): Workbench {
+    return new Workbench(node, this.dtype, this.facts, this.#shared)
+  }
+
   once(key: string, build: () => Value): Value {
     return this.#shared.once(this.#graph, key, build)
   }

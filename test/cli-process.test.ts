@@ -1,0 +1,110 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { pathToFileURL } from 'node:url'
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { modelToBytes, parseModel } from '../src/onnx/index.ts'
+import { installedRuntime } from '../src/runtime/index.ts'
+import { bin, ensureBuilt, root } from './support/built.ts'
+
+const attention = (rest: string, outputs = '') => `<ir_version: 8, opset_import: ["" : 17]>
+g (float[2,4] q, float[4,3] k, float[3,4] v) => (float[2,4] y${outputs}) <bool yes = {1}, int64 forever = {4611686018427387904}> {
+   s = MatMul (q, k)
+   ["/softmax"] p = Softmax <axis = -1> (s)
+   y = MatMul (p, v)
+   ${rest}
+}`
+
+let folder = ''
+beforeAll(ensureBuilt)
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'outeffhop-bin-'))
+  write('model.onnx', attention(''))
+})
+afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+function write(name: string, text: string): void {
+  writeFileSync(join(folder, name), modelToBytes(parseModel(text)))
+}
+
+function run(args: readonly string[], node: readonly string[] = [], program = bin) {
+  return spawnSync(process.execPath, [...node, program, ...args], { cwd: folder, encoding: 'utf8' })
+}
+
+describe('the installed program', () => {
+  it('converts a model', () => {
+    const { status, stdout, stderr } = run(['model.onnx'])
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    expect(stdout).toContain('1 converted to Softmax1.')
+    expect(readdirSync(folder).sort()).toEqual(['model.onnx', 'model.outeffhop.onnx'])
+  })
+
+  it('gives documented exit codes', () => {
+    expect(run([]).status).toBe(2)
+    expect(run(['missing.onnx']).status).toBe(3)
+    expect(run(['model.onnx', '-o', 'model.onnx']).status).toBe(6)
+  })
+
+  it('loads no more than it needs', () => {
+    const loaded = (...args: string[]) => {
+      const logger = pathToFileURL(join(root, 'test/support/log-loads.js')).href
+      const { stderr } = run(args, ['--import', logger])
+      return Array.from(stderr.matchAll(/^load (.*)$/gm), ([, url = '']) => url)
+    }
+    const matching = (urls: string[], pattern: RegExp) => urls.filter((url) => pattern.test(url))
+    expect(matching(loaded('--version'), /node_modules|\/src\/(?!cli|errors|report\/paint)/)).toEqual([])
+    expect(matching(loaded('--help'), /protobufjs|onnxruntime|\/src\/(onnx|wire|attention|runtime)\//)).toEqual([])
+    const explaining = loaded('explain', 'model.onnx')
+    expect(matching(explaining, /\/src\/attention\//)).not.toEqual([])
+    expect(matching(explaining, /onnxruntime/)).toEqual([])
+  })
+
+  it('ends quietly when nobody reads what it prints', async () => {
+    const nodes = Array.from({ length: 5000 }, (_, i) => `x${i} = Relu (${i === 0 ? 'q' : `x${i - 1}`})`)
+    write('long.onnx', attention(nodes.join('\n')))
+    const child = spawn(process.execPath, [bin, 'inspect', 'long.onnx', '--text'], { cwd: folder })
+    let stderr = ''
+    child.stderr.setEncoding('utf8').on('data', (text) => {
+      stderr += text
+    })
+    child.stdout.once('data', () => child.stdout.destroy())
+    expect(await once(child, 'exit')).toEqual([0, null])
+    expect(stderr).toBe('')
+  })
+
+  it('works without onnxruntime-node, and says that the result was not tried', () => {
+    const alone = join(folder, 'alone')
+    mkdirSync(join(alone, 'node_modules'), { recursive: true })
+    for (const part of ['bin', 'dist', 'package.json']) cpSync(join(root, part), join(alone, part), { recursive: true })
+    for (const dependency of ['yargs', 'protobufjs']) {
+      symlinkSync(join(root, 'node_modules', dependency), join(alone, 'node_modules', dependency), 'junction')
+    }
+    const { status, stdout, stderr } = run(['model.onnx'], [], join(alone, 'bin/outeffhop-convert.js'))
+    expect(stderr).toContain('warning: the result was not tried in ONNX Runtime: onnxruntime-node is not installed')
+    expect(stdout).toContain('Wrote model.outeffhop.onnx')
+    expect(status).toBe(0)
+  })
+
+  it.skipIf(installedRuntime() === undefined || process.platform === 'win32')(
+    'ends at once at Ctrl-C while the result is tried, and leaves nothing behind',
+    async () => {
+      const body = 'b (int64 i, bool c, float[2,4] a) => (bool d, float[2,4] e) { d = Identity (c) e = Neg (a) }'
+      write('slow.onnx', attention(`z = Loop (forever, yes, y) <body: graph = ${body}>`, ', float[2,4] z'))
+      const child = spawn(process.execPath, [bin, 'slow.onnx'], { cwd: folder, detached: true })
+      let stderr = ''
+      child.stderr.setEncoding('utf8').on('data', (text) => {
+        stderr += text
+      })
+      while (!readdirSync(folder).some((name) => name.endsWith('.tmp'))) await sleep(20)
+      await sleep(500)
+      child.kill('SIGINT')
+      expect(await once(child, 'exit')).toEqual([130, null])
+      expect(stderr).toContain('error: interrupted; nothing was written')
+      expect(readdirSync(folder).sort()).toEqual(['model.onnx', 'slow.onnx'])
+      expect(() => process.kill(-(child.pid ?? 0), 0)).toThrow('ESRCH')
+    },
+  )
+})
