@@ -1,5 +1,6 @@
 import type { Node, Value } from '../ir/index.ts'
 import type { Facts } from '../ops/index.ts'
+import { dtypeOf } from '../ops/index.ts'
 import type { NoBlock } from './block.ts'
 import { onlyConsumer, scalarFactor } from './block-operand.ts'
 import type { Contraction, Site, Step } from './site.ts'
@@ -38,14 +39,33 @@ export function readScoreChain(site: Site, score: Contraction, facts: Facts): Sc
   return chain.result()
 }
 
-/** Whether probabilities reach the value contraction unchanged and nobody else reads them. */
-export function isPassedThrough(probabilities: Value, contraction: Node, path: readonly Step[]): boolean {
+/**
+ * Whether probabilities reach the value contraction as they are and nobody else reads them. A guard that turns NaN into 0
+ * (scaled_dot_product_attention is exported with one) and a Cast to the type they have change nothing.
+ */
+export function isPassedThrough(probabilities: Value, contraction: Node, path: readonly Step[], facts: Facts): boolean {
   let value = probabilities
-  for (const step of path) {
-    if (step.node.op !== 'Identity' || onlyConsumer(value) !== step.node) return false
-    value = step.node.output(step.output) as Value
+  for (const { node, output } of path) {
+    const guard = guardOf(node, value, facts)
+    const readers = value.consumers.filter((reader) => reader !== guard)
+    if (value.outputUses > 0 || readers.length !== 1 || readers[0] !== node) return false
+    if (node.op !== 'Identity' && !guard && !isIdleCast(node)) return false
+    value = node.output(output) as Value
   }
   return onlyConsumer(value) === contraction
+}
+
+/** The IsNaN of `Where(IsNaN(p), 0, p)`: Softmax1 of finite or -inf scores is never NaN. */
+function guardOf(node: Node, value: Value, facts: Facts): Node | undefined {
+  const guard = node.op === 'Where' ? node.input(0)?.producer : undefined
+  const isGuard = guard?.op === 'IsNaN' && guard.input(0) === value && onlyConsumer(guard.output() as Value) === node
+  return isGuard && node.input(2) === value && facts.scalar(node.input(1)) === 0 ? guard : undefined
+}
+
+/** A Cast to the type its input has. */
+function isIdleCast(node: Node): boolean {
+  const from = node.input(0) && dtypeOf(node.input(0) as Value)
+  return node.op === 'Cast' && from !== undefined && from === node.int('to')
 }
 
 function meets(start: Value, end: Value, path: readonly Step[]): boolean {
@@ -91,6 +111,7 @@ class ChainReader {
       case 'Max':
         return this.#clamp(node, input)
       case 'Cast':
+        if (isIdleCast(node)) return undefined
         return { reason: 'mixed-precision', detail: node.label }
       default:
         return { reason: 'score-operator', detail: node.op }

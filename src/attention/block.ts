@@ -61,7 +61,7 @@ export function blockOf(site: Site, facts: Facts): Block | NoBlock {
   if (!score || !value || !site.input) return no('no-contraction', site.node.op)
   if (moreScores.length > 0) return no('several-scores', score.node.op)
   if (moreValues.length > 0) return no('several-values', value.node.op)
-  if (!isPassedThrough(site.output, value.node, site.valuePath)) {
+  if (!isPassedThrough(site.output, value.node, site.valuePath, facts)) {
     return site.valuePath.length > 0 || !feeds(site.output, value)
       ? no('probability-operator', site.valuePath[0]?.node.op ?? value.node.op)
       : no('shared-probabilities', site.output.name)

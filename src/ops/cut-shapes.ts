@@ -51,7 +51,7 @@ function slicedSize(
   step: number | undefined,
 ): Size | undefined {
   if (typeof size === 'number' && typeof start === 'number' && typeof end === 'number' && step)
-    return slicedIndexes(size, start, end, step).length
+    return sliceOf(size, start, end, step).count
   if (start === undefined || end === undefined || step !== 1) return undefined
   const from = bound(size, start)
   const to = bound(size, end)
@@ -62,13 +62,17 @@ function slicedSize(
 
 /** Indexes a slice takes from an axis, as the standard clamps them. */
 export function slicedIndexes(size: number, start: number, end: number, step: number): number[] {
+  const { from, count } = sliceOf(size, start, end, step)
+  return Array.from({ length: count }, (_, i) => from + i * step)
+}
+
+function sliceOf(size: number, start: number, end: number, step: number): { from: number; count: number } {
   const clamp = (at: number): number => {
     const counted = at < 0 ? at + size : at
     return step > 0 ? Math.min(Math.max(counted, 0), size) : Math.min(Math.max(counted, -1), size - 1)
   }
   const from = clamp(start)
-  const count = Math.max(0, Math.ceil((clamp(end) - from) / step))
-  return Array.from({ length: count }, (_, i) => from + i * step)
+  return { from, count: Math.max(0, Math.ceil((clamp(end) - from) / step)) }
 }
 
 /** A bound counted from the front. Bounds past the end (INT_MAX, as exporters write "to the end") are the end. */

@@ -49,7 +49,7 @@ export function dtypeOf(value: Value, depth = 0): number | undefined {
     case 'QuantizeLinear':
       return firstType([node.input(2)], depth)
     default:
-      return firstType(node.domain === '' || node.domain === 'com.microsoft' ? [...node.inputs] : [], depth)
+      return firstType(node.domain === '' || node.domain === 'com.microsoft' || node.domain === 'outeffhop' ? [...node.inputs] : [], depth)
   }
 }
 

@@ -70,8 +70,12 @@ export const reshapeShape: ShapeRule = (node, facts) => {
 
 export function vectorLength(node: Node, port: number, facts: Facts): number | undefined {
   const shape = shapeAt(node, port, facts)
-  return shape?.length === 1 && typeof shape[0] === 'number' ? shape[0] : undefined
+  const length = shape?.length === 1 ? shape[0] : undefined
+  return typeof length === 'number' && length <= highestRank ? length : undefined
 }
+
+/** More axes than any runtime has: a file that declares more is wrong, and its shapes stay unknown. */
+const highestRank = 64
 
 export const expandShape: ShapeRule = (node, facts) => {
   const target = facts.content(node.input(1))

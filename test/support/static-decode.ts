@@ -11,12 +11,14 @@ export function decodeAll(bytes: Uint8Array): Message {
   return decodeMessage('ModelProto', bytes)
 }
 
-/**
- * Reads everything of a model, whatever is lazy, and expects it to be what the decoded message says.
- * Names that other messages of the same graph repeat are compared where they count.
- */
+/** Expects a model to say what the decoded message says. */
 export function expectSame(model: Model, message: Message): void {
-  expect(view(model)).toEqual({
+  expect(readAll(model)).toEqual(contentOf(message))
+}
+
+/** What a decoded message says, in the form of {@link readAll}. */
+export function contentOf(message: Message): object {
+  return {
     irVersion: Number(message.irVersion),
     producerName: message.producerName,
     producerVersion: message.producerVersion,
@@ -25,10 +27,11 @@ export function expectSame(model: Model, message: Message): void {
     metadata: entriesOf(message.metadataProps),
     graph: graphOf(message.graph),
     functions: message.functions.map(functionOf),
-  })
+  }
 }
 
-function view(model: Model) {
+/** Everything in a model, whatever is read lazily. */
+export function readAll(model: Model): object {
   return {
     irVersion: model.irVersion,
     producerName: model.producerName,

@@ -18,9 +18,10 @@ interface Found {
   dtype: number
   dims: number[]
   raw: { start: number; end: number } | undefined
-  /** The packed run of float_data or double_data, which is the raw layout when it is the only one. */
-  floats: { start: number; end: number } | undefined
-  floatFields: number
+  /** The first field with typed data, how many there are, and whether they are of several numbers. */
+  typed: { number: number; isPacked: boolean; start: number; end: number } | undefined
+  typedFields: number
+  isMixed: boolean
   external: [string, string][]
   isExternal: boolean
 }
@@ -34,8 +35,9 @@ export function readTensor(document: Document, field: Field): Tensor {
     dtype: 0,
     dims: [],
     raw: undefined,
-    floats: undefined,
-    floatFields: 0,
+    typed: undefined,
+    typedFields: 0,
+    isMixed: false,
     external: [],
     isExternal: false,
   }
@@ -52,28 +54,50 @@ function readTensorField(scan: Scan, found: Found): void {
   } else if (isInt(scan, T.dataType)) found.dtype = int32At(scan)
   else if (isBytes(scan, T.name)) found.name = textAt(scan)
   else if (isBytes(scan, T.rawData)) found.raw = { start: scan.body, end: scan.end }
-  else if (scan.number === T.floatData || scan.number === T.doubleData) {
-    found.floatFields++
-    found.floats = scan.wire === wireType.bytes ? { start: scan.body, end: scan.end } : undefined
+  else if (isTyped(scan)) {
+    const { number, body, end } = scan
+    found.typed ??= { number, isPacked: scan.wire === wireType.bytes, start: body, end }
+    found.typedFields++
+    found.isMixed ||= number !== found.typed.number
   } else if (isInt(scan, T.dataLocation)) found.isExternal = int32At(scan) === 1
   else if (isBytes(scan, T.externalData)) found.external.push(entryAt(scan))
   else if (isBytes(scan, T.segment)) checkMessage(scan, 'Plain')
   else if (isBytes(scan, T.metadata)) checkMessage(scan, 'Entry')
 }
 
+const singles = new Map<number, number>([
+  [T.floatData, wireType.fixed32],
+  [T.doubleData, wireType.fixed64],
+  [T.int32Data, wireType.varint],
+  [T.int64Data, wireType.varint],
+  [T.uint64Data, wireType.varint],
+])
+
+function isTyped(scan: Scan): boolean {
+  const single = singles.get(scan.number)
+  return single !== undefined && (scan.wire === wireType.bytes || scan.wire === single)
+}
+
 function tensorOf(document: Document, field: Field, found: Found): Tensor {
-  const { name, dtype, dims } = found
+  const { name, dtype, dims, raw, typed } = found
   const head = { name, dtype, dims, origin: field }
+  const isString = dtype === dtypes.string
+  const hasUnread = typed && (raw || found.isExternal || isString || found.isMixed || typed.number !== typedField(dtype))
+  if (hasUnread) checkMessage(field.at(), 'Tensor')
   if (found.isExternal) {
     for (const [key, value] of found.external) if (key === 'location') document.locations.add(value)
     return new Tensor({ ...head, payload: new ExternalPayload(document, field, found.external, head) })
   }
-  if (dtype === dtypes.string) return new Tensor({ ...head, strings: () => readStrings(field) })
-  const { source } = field
-  const isFloats = typedField(dtype) === T.floatData || typedField(dtype) === T.doubleData
-  const run = found.raw ?? (isFloats && found.floatFields === 1 ? found.floats : undefined)
-  if (run) return new Tensor({ ...head, payload: new RangePayload(source, run.start, run.end, head) })
+  if (isString) return new Tensor({ ...head, strings: () => readStrings(field) })
+  const run = raw ?? (isRawLayout(found) ? typed : undefined)
+  if (run) return new Tensor({ ...head, payload: new RangePayload(field.source, run.start, run.end, head) })
   return new Tensor({ ...head, payload: new TypedPayload(field, head) })
+}
+
+/** One packed run of float_data or double_data is the raw layout. */
+function isRawLayout({ dtype, typed, typedFields }: Found): boolean {
+  if (!typed?.isPacked || typedFields !== 1 || typed.number !== typedField(dtype)) return false
+  return typed.number === T.floatData || typed.number === T.doubleData
 }
 
 function readStrings(field: Field): Uint8Array[] {
