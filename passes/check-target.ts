@@ -26,7 +26,10 @@ function checkVersions(model: Model, { target: { target, version }, report }: Pa
   if (need) {
     report.require({ runtime: need.version, reason: need.reason })
     if (version !== undefined && compareVersions(need.version, version) > 0)
-      report.warn('target-too-old', `${target.name} ${version} does not load this model: ${need.reason} needs ${need.version}`)
+      report.warn(
+        'target-too-old',
+        `${target.name} ${version} does not load this model: ${need.reason} needs ${need.version}`,
+      )
   }
   const { newest } = target
   if (newest && (model.opset > newest.opset || model.irVersion > newest.irVersion))
@@ -44,5 +47,7 @@ function checkDomains(model: Model, { target: { target }, report }: PassContext)
     for (const node of graph.nodes())
       if (!known.has(node.domain) && !local.has(`${node.domain}::${node.opType}`)) unknown.set(node.op, node.label)
   for (const [op, label] of unknown)
-    report.warn('unknown-operator', `${op} ("${label}") is of a domain that ${target.name} does not know by itself`, { node: label })
+    report.warn('unknown-operator', `${op} ("${label}") is of a domain that ${target.name} does not know by itself`, {
+      node: label,
+    })
 }

@@ -63,12 +63,19 @@ function expand(site: Site, facts: Facts, shared: SharedValues, context: PassCon
 }
 
 /** Opens the operator; why it cannot be opened otherwise. */
-function open(site: Site, expansion: Expand, facts: Facts, shared: SharedValues, context: PassContext): string | undefined {
+function open(
+  site: Site,
+  expansion: Expand,
+  facts: Facts,
+  shared: SharedValues,
+  context: PassContext,
+): string | undefined {
   const { node, output } = site
   const dtype = typeOfFused(node)
   if (dtype === undefined) return `"${node.label}" has an unknown element type`
   const bench = new Workbench(node, dtype, facts, shared)
-  if (bench.op.place.opset < 9) return `"${node.label}" is in a model of opset ${bench.op.place.opset}; masks need opset 9`
+  if (bench.op.place.opset < 9)
+    return `"${node.label}" is in a model of opset ${bench.op.place.opset}; masks need opset 9`
   const result = expansion(node, bench)
   if ('unsupported' in result) return `"${node.label}" ${result.unsupported}`
   const renamed = replaceNode(node, result.outputs)

@@ -7,8 +7,8 @@ import {
   definePass,
   equivalent,
   formBlock,
+  headsInside,
   isSoftmax1,
-  layoutOf,
   opsetOf,
   SharedValues,
   sinkOf,
@@ -75,6 +75,7 @@ function refusal(site: Site, block: Block | NoBlock, spec: FormSpec, context: Pa
 /** What an operator cannot express. */
 function unfit(block: Block, { form }: FormSpec): string | undefined {
   if (block.softcap !== 0 && (form === 'mha-zero-key' || form === 'function')) return 'has no soft cap'
+  if (form === 'mha-zero-key' && block.heads !== block.kvHeads) return 'needs keys of as many heads as queries'
   if (form === 'gqa' && block.valueHeadSize !== block.headSize) return 'needs values of the head size of the keys'
   return undefined
 }
@@ -82,7 +83,7 @@ function unfit(block: Block, { form }: FormSpec): string | undefined {
 /** What would cost more than it saves. */
 function awkward(block: Block, { form }: FormSpec): string | undefined {
   const packed = form === 'gqa' || form === 'mha-zero-key'
-  return packed && layoutOf(block, form) !== 'BSE' ? 'takes heads inside the hidden axis, which the graph never has so' : undefined
+  return packed && !headsInside(block) ? 'takes heads inside the hidden axis, which the graph never has so' : undefined
 }
 
 const sentences: Readonly<Record<NoBlock['reason'], (detail: string) => string>> = {

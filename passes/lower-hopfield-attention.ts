@@ -1,5 +1,6 @@
+import { annotate } from '../src/ir/index.ts'
 import { Facts } from '../src/ops/index.ts'
-import { annotate, definePass, equivalent, isHopfield, lowerHopfield, SharedValues } from '../src/rewrite/index.ts'
+import { definePass, equivalent, isHopfield, lowerHopfield, SharedValues } from '../src/rewrite/index.ts'
 
 /**
  * Replaces every HopfieldAttention node by the operator its form names: GroupQueryAttention with its own sink, Attention or

@@ -1,10 +1,10 @@
 import type { Site } from '../src/attention/index.ts'
 import { findSites } from '../src/attention/index.ts'
 import type { Node } from '../src/ir/index.ts'
+import { annotate } from '../src/ir/index.ts'
 import { dtypeOf, Facts } from '../src/ops/index.ts'
 import type { PassContext } from '../src/rewrite/index.ts'
 import {
-  annotate,
   Columns,
   definePass,
   equivalent,

@@ -1,7 +1,8 @@
 import type { Site } from '../src/attention/index.ts'
 import { findSites } from '../src/attention/index.ts'
 import type { Node, Value } from '../src/ir/index.ts'
-import { definePass, equivalent, insertSoftmax1, isAnnotated, removeDead } from '../src/rewrite/index.ts'
+import { annotationOf } from '../src/ir/index.ts'
+import { definePass, equivalent, insertSoftmax1, removeDead } from '../src/rewrite/index.ts'
 
 /**
  * Turns the spellings of Softmax1 that others export into one Softmax1 node, so that they are lowered like our own:
@@ -19,7 +20,7 @@ export const recognizeSoftmax1 = definePass({
   run(model, { policies, report }) {
     let changed = 0
     for (const site of findSites(model, policies)) {
-      if (site.verdict.kind !== 'already-softmax1' || isAnnotated(site.node)) continue
+      if (site.verdict.kind !== 'already-softmax1' || annotationOf(site.node, 'form') !== undefined) continue
       const sink = site.sink.kind === 'zero' ? 0 : site.sink.kind === 'constant' ? shared(site.sink.value) : undefined
       if (sink === undefined || (typeof sink !== 'number' && !site.heads)) continue
       const whole = direct.has(site.spelling) ? site : withoutColumn(site)
@@ -45,7 +46,8 @@ function withoutColumn(site: Site): Site | undefined {
   const append = site.input?.producer
   const [cut, ...others] = site.output.consumers
   const output = cut?.output()
-  if (!append || !cut || others.length > 0 || site.output.outputUses > 0 || cut.op !== 'Slice' || !output) return undefined
+  if (!append || !cut || others.length > 0 || site.output.outputUses > 0 || cut.op !== 'Slice' || !output)
+    return undefined
   const input = scoresOf(append)
   return input && { ...site, input, output, node: cut, nodes: [cut, ...site.nodes, append] }
 }

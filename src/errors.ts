@@ -61,12 +61,12 @@ export function brokenGraph(message: string, node: string, at: Place): ConvertEr
 }
 
 /** The file has more structure than the reader is allowed to take in. */
-export function budgetSpent(limit: number): ConvertError {
+export function budgetSpent(limit: number, at: Place): ConvertError {
   return new ConvertError(
     'budget-spent',
     'model',
     `the model has more structure than ${limit} units, where a field is one and a node sixteen`,
-    {},
+    at,
     'A crafted file looks like this. If the model is one you trust, raise the `budget` option of openModel.',
   )
 }

@@ -1,6 +1,6 @@
 import type { Policies, Site } from './attention/index.ts'
 import { usage } from './errors.ts'
-import { closest, matcher } from './names.ts'
+import { matcher } from './names.ts'
 import type { SinkOf, Stage } from './rewrite/index.ts'
 import type { Form, Provider, TargetChoice } from './targets/index.ts'
 import { compareVersions, forms, providers, targets } from './targets/index.ts'
@@ -62,7 +62,7 @@ export interface ConvertOptions extends SiteOptions, TargetOptions {
   readonly onProgress?: ((phase: Phase, done: number, total: number) => void) | undefined
 }
 
-export type Phase = 'read' | 'convert' | 'write' | 'verify'
+export type Phase = 'convert' | 'write' | 'verify'
 
 /** The target an option set names. Throws `usage` for a name, version or provider that does not exist. */
 export function targetOf(options: TargetOptions & { readonly form?: Form | undefined }): TargetChoice {
@@ -118,9 +118,5 @@ function listOf(pattern: NamePattern | undefined): readonly string[] {
 }
 
 function unknown(what: string, name: string, known: readonly string[]) {
-  const similar = closest(name, known)
-  return usage(
-    `there is no ${what} "${name}"`,
-    similar === undefined ? `There are: ${known.join(', ')}.` : `Did you mean "${similar}"?`,
-  )
+  return usage(`there is no ${what} "${name}"`, `There are: ${known.join(', ')}.`)
 }

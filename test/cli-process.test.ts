@@ -86,6 +86,10 @@ describe('the installed program', () => {
     expect(stderr).toContain('warning: the result was not tried in ONNX Runtime: onnxruntime-node is not installed')
     expect(stdout).toContain('Wrote model.outeffhop.onnx')
     expect(status).toBe(0)
+    const script = `import { openSession } from './dist/src/runtime/index.js'
+      await openSession('model.onnx').catch(({ code, exitCode }) => console.log(code, exitCode))`
+    const session = spawnSync(process.execPath, ['--input-type=module', '-e', script], { cwd: alone, encoding: 'utf8' })
+    expect(session.stdout.trim().split(' ')).toEqual(['runtime-missing', '5'])
   })
 
   it.skipIf(installedRuntime() === undefined || process.platform === 'win32')(

@@ -44,7 +44,9 @@ it('every diagnostic is shown by a case or asked for in a test', () => {
 
 it('the factories are sorted by code', () => {
   const text = readFileSync(join(home, 'src/errors.ts'), 'utf8')
-  const codes = [...text.matchAll(/^export function \w+[\s\S]*?new ConvertError\(\s*'([a-z0-9-]+)'/gm)].map(([, code]) => code)
+  const codes = [...text.matchAll(/^export function \w+[\s\S]*?new ConvertError\(\s*'([a-z0-9-]+)'/gm)].map(
+    ([, code]) => code,
+  )
   expect(codes).toEqual([...codes].sort())
 })
 

@@ -234,3 +234,8 @@ describe('softmax1', () => {
 
   it('does not overflow', () => expect(softmax1([1e4, 0])[0]).toBe(1))
 })
+
+it('a file that claims a tensor of a trillion axes gets no shape for it', () => {
+  const model = graph('y = Reshape (x, s)', 'float[B] x, int64[1000000000000] s')
+  expect(rankOf(value(model, 'y'))).toBeUndefined()
+})

@@ -76,6 +76,15 @@ describe.skipIf(!installed)('a session', () => {
     expect((await fixed.run({ x: Tensor.of(dtypes.float, [2], [1, 2]) })).y?.toNumbers()).toEqual([-1, -2])
   })
 
+  it('says which tensor it cannot take', async () => {
+    const half = await session('g (float x) => (float y) { y = Neg(x) }')
+    const x = Tensor.of(dtypes.bfloat16, [], [1])
+    await expect(half.run({ x })).rejects.toMatchObject({
+      code: 'runtime-type',
+      message: expect.stringContaining('bfloat16'),
+    })
+  })
+
   it('does not block the program while the model runs', async () => {
     const loop = await session(`g (int64 n, float[256,256] a) => (float[256,256] y) <bool yes = {1}> {
       y = Loop (n, yes, a) <body: graph = b (int64 i, bool c, float[256,256] s) => (bool d, float[256,256] t) {

@@ -33,8 +33,14 @@ export function peelBack(operand: BlockOperand, facts: Facts, options: { scale?:
       value = input
       continue
     }
-    if (node.op === 'Identity') {
+    if (node.op === 'Identity' || isIdleReshape(node, facts)) {
       value = input
+      continue
+    }
+    const swapped = behindMergedTranspose(node, facts)
+    if (swapped) {
+      order = `${order.slice(0, 2)}${order[3]}${order[2]}`
+      value = swapped
       continue
     }
     const factor = options.scale === false ? undefined : scalarFactor(node, facts)
@@ -49,13 +55,14 @@ export function peelBack(operand: BlockOperand, facts: Facts, options: { scale?:
 /** Follows a result forward through the Transpose and Reshape that bring the heads together again. */
 export function peelForward(operand: BlockOperand, facts: Facts): BlockOperand {
   let { value, order } = operand
-  const transpose = onlyConsumer(value)
-  const transposed = transpose?.op === 'Transpose' ? transpose.output() : undefined
-  if (transpose && transposed) {
-    order = afterTranspose(order, permutationOf(transpose, order.length, facts))
-    value = transposed
+  for (let node = onlyReader(value); node; node = onlyReader(value)) {
+    const output = node.output()
+    if (!output || node.input(0) !== value) break
+    if (node.op === 'Transpose') order = afterTranspose(order, permutationOf(node, order.length, facts))
+    else if (!isIdleReshape(node, facts)) break
+    value = output
   }
-  const reshape = onlyConsumer(value)
+  const reshape = onlyReader(value)
   const packed = reshape?.op === 'Reshape' ? reshape.output() : undefined
   return packed && mergesHeads(value, packed, order, facts) ? { value, order, packed } : { value, order }
 }
@@ -76,6 +83,43 @@ export function scalarFactor(node: Node, facts: Facts): { value: Value; factor: 
 export function onlyConsumer(value: Value): Node | undefined {
   const [use, ...more] = value.uses
   return use && more.length === 0 && value.outputUses === 0 ? use.node : undefined
+}
+
+/** The only reader of the elements of a value: what reads its Shape must serve that reader alone. */
+function onlyReader(value: Value): Node | undefined {
+  const [reader, ...more] = value.consumers.filter((node) => node.op !== 'Shape')
+  if (!reader || more.length > 0 || value.outputUses > 0) return undefined
+  return value.consumers.every((node) => node === reader || servesOnly(node, reader, 16)) ? reader : undefined
+}
+
+function servesOnly(node: Node, reader: Node, depth: number): boolean {
+  if (depth === 0) return false
+  return node.outputs.every(
+    (value) =>
+      !value ||
+      (value.outputUses === 0 && value.consumers.every((n) => n === reader || servesOnly(n, reader, depth - 1))),
+  )
+}
+
+/** A Reshape to the shape its input has. */
+function isIdleReshape(node: Node, facts: Facts): boolean {
+  if (node.op !== 'Reshape') return false
+  const [before, after] = [node.input(0), node.output()].map((value) => value && facts.shape(value))
+  return before !== undefined && before.join() === after?.join()
+}
+
+/** [B, H, X, Y] behind Reshape [B*H, X, Y], Transpose, Reshape [B, H, Y, X]: how newer exporters turn keys around. */
+function behindMergedTranspose(split: Node, facts: Facts): Value | undefined {
+  const transpose = split.op === 'Reshape' ? split.input(0)?.producer : undefined
+  const merge = transpose?.op === 'Transpose' ? transpose.input(0)?.producer : undefined
+  const source = merge?.op === 'Reshape' ? merge.input(0) : undefined
+  if (!transpose || !source || permutationOf(transpose, 3, facts).join() !== '0,2,1') return undefined
+  const [before, after] = [source, split.output() as Value].map((value) => facts.shape(value))
+  const merged = facts.shape(merge?.output() as Value)
+  if (before?.length !== 4 || after?.length !== 4 || merged?.length !== 3) return undefined
+  const [b, h, x, y] = before
+  const keeps = merged[1] === x && merged[2] === y && after.join() === [b, h, y, x].join()
+  return keeps ? source : undefined
 }
 
 function permutationOf(node: Node, rank: number, facts: Facts): readonly number[] {

@@ -47,6 +47,8 @@ export interface Block {
   /** In the order they are applied. */
   readonly masks: readonly BlockMask[]
   readonly heads: number
+  /** Heads of keys and values; each serves `heads / kvHeads` heads of queries. */
+  readonly kvHeads: number
   /** Size of a head of q and k. */
   readonly headSize: number | undefined
   readonly valueHeadSize: number | undefined
@@ -135,8 +137,13 @@ function assemble(products: Products, chain: ScoreChain, facts: Facts): Block | 
   const k = peelBack(products.k, facts)
   const v = peelBack(products.v, facts, { scale: false })
   const output = peelForward(products.output, facts)
-  const heads = [q, k, v].map((o) => sizeOf(o.operand, 'h', facts)).find((size) => typeof size === 'number')
-  if (typeof heads !== 'number') return no('layout', 'the number of heads is not known')
+  const heads = sizeOf(q.operand, 'h', facts)
+  const kvHeads = sizeOf(k.operand, 'h', facts)
+  if (typeof heads !== 'number' || typeof kvHeads !== 'number') return no('layout', 'the number of heads is not known')
+  if (sizeOf(v.operand, 'h', facts) !== kvHeads || heads % kvHeads !== 0)
+    return no('layout', 'keys and values have other heads than queries')
+  const rows = [q, k, v].map(({ operand }) => sizeOf(operand, 'b', facts) === 1)
+  if (rows.some(Boolean) && !rows.every(Boolean)) return no('layout', 'one operand serves all rows of the batch')
   const queries = sizeOf(q.operand, 's', facts)
   return {
     q: q.operand,
@@ -144,9 +151,10 @@ function assemble(products: Products, chain: ScoreChain, facts: Facts): Block | 
     v: v.operand,
     output,
     scale: chain.scale * q.scale * k.scale,
-    softcap: chain.softcap === 0 ? 0 : chain.softcap,
+    softcap: chain.softcap,
     masks: chain.masks,
     heads,
+    kvHeads,
     headSize: numberOr(sizeOf(q.operand, 'd', facts) ?? sizeOf(k.operand, 'd', facts)),
     valueHeadSize: numberOr(sizeOf(v.operand, 'e', facts)),
     sameLength: queries !== undefined && queries === sizeOf(k.operand, 't', facts),

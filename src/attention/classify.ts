@@ -1,5 +1,6 @@
 /** The decision list: what a normaliser is, from the contractions its axis leads to. */
 import type { Node, Value } from '../ir/index.ts'
+import { annotationOf } from '../ir/index.ts'
 import { builtFromSoftmax } from './approximation.ts'
 import type { Column } from './column.ts'
 import { columnOf, isHidden, isZero } from './column.ts'
@@ -74,9 +75,10 @@ function sinkVerdict(
   // Several rows of zeros that a mask computed from data covers are padding, and a masked column is no sink at all.
   if (column.value === 'unknown' && column.count !== 1) return undefined
   if (isHidden(column.value)) return undefined
-  if (column.value === 'unknown')
+  const recorded = recordedSink(n.node)
+  if (column.value === 'unknown' && !recorded)
     return { verdict: because('review', 'unknown-sink', n.node), sink: n.sink, spelling: n.spelling }
-  const sink = columnSink(column)
+  const sink = recorded ?? columnSink(column)
   const how = column.isKey
     ? 'its keys and values have a row of zeros'
     : 'a column is appended to its scores and has no value'
@@ -99,6 +101,13 @@ function columnSink(column: Column): Sink {
   const more = Math.log(column.count ?? 1)
   const value = (column.value as readonly number[]).map((c) => c + more)
   return value.every((s) => s === 0) ? { kind: 'zero' } : { kind: 'constant', value }
+}
+
+/** The sink this program recorded where it appended the column; its numbers are not always read off the graph. */
+function recordedSink(node: Node): Sink | undefined {
+  const values = annotationOf(node, 'sink')?.split(',').map(Number)
+  if (!values?.every(Number.isFinite)) return undefined
+  return values.every((s) => s === 0) ? { kind: 'zero' } : { kind: 'constant', value: values }
 }
 
 /** Whether the column has no value: its probability is cut off, or its value row is zero. */

@@ -193,9 +193,14 @@ class Columns {
       const [own] = owners
       if (!mayContract || owners.length !== 1 || !own || label === undefined || contractedLabels(product).length === 0)
         return undefined
-      const column = this.of(own.value, axisOf(own.labels, label) as number, depth + 1, false)
+      const at = axisOf(own.labels, label) as number
+      const column = this.of(own.value, at, depth + 1, false)
       // Only a zero key gives a score that is known; any other extra key is a key like the others.
-      return column && isZero(column.value) ? { ...column, value: [0], isKey: true } : undefined
+      if (column) return isZero(column.value) ? { ...column, value: [0], isKey: true } : undefined
+      // A product with constants mixes heads, and a mix of zeros is 0.
+      const mixes = product.operands.every((o) => o === own || this.#facts.isConstant(o.value))
+      const mixed = mixes ? this.of(own.value, at, depth + 1, mayContract) : undefined
+      return mixed && isZero(mixed.value) ? mixed : undefined
     }
     const record = recordOf(node)
     if (record?.passage !== 'layout' && record?.passage !== 'arithmetic') return undefined

@@ -1,5 +1,5 @@
 import type { Node, Value } from '../ir/index.ts'
-import { dtypes } from '../ir/index.ts'
+import { annotationOf, dtypes } from '../ir/index.ts'
 import type { Facts } from '../ops/index.ts'
 import type { Column } from './column.ts'
 import { columnOf, isHidden, isZero } from './column.ts'
@@ -69,16 +69,11 @@ export function fusedSink(node: Node, facts: Facts): Sink {
   if (node.op === 'outeffhop::HopfieldAttention') return givenSink(node.input(4), facts) ?? { kind: 'zero' }
   if (form.sink) {
     const given = form.sink.input === undefined ? undefined : givenSink(node.input(form.sink.input), facts)
-    if (given) return given.kind === 'zero' || isOurs(node) ? given : { kind: 'learned' }
+    if (given) return given.kind === 'zero' || annotationOf(node, 'form') !== undefined ? given : { kind: 'learned' }
     const smooth = form.sink.attribute !== undefined && facts.int(node, form.sink.attribute) === 1
     return smooth ? { kind: 'zero' } : { kind: 'none' }
   }
   return zeroKeySink(node, form, facts)
-}
-
-/** Whether this program wrote the node. */
-function isOurs(node: Node): boolean {
-  return [...node.metadata.keys()].some((key) => key.startsWith('outeffhop.')) || node.docString.includes('outeffhop.')
 }
 
 function givenSink(value: Value | undefined, facts: Facts): Sink | undefined {

@@ -1,6 +1,8 @@
 import type { InferredOptionTypes, Options } from 'yargs'
 import type { World } from './world.ts'
 
+export const commandNames = ['convert', 'explain', 'inspect', 'passes', 'targets', 'completion'] as const
+
 export interface Environment {
   readonly world: World
   /** Aborted by Ctrl-C. */

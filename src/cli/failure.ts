@@ -1,5 +1,6 @@
 import { ConvertError, exitCodes } from '../errors.ts'
 import type { Paint } from '../report/paint.ts'
+import { commandNames } from './command.ts'
 import { paintFor } from './terminal.ts'
 import type { World } from './world.ts'
 
@@ -15,15 +16,16 @@ export function printFailure(error: unknown, argv: readonly string[], world: Wor
     world.stderr.write(`${paint.bad('error:')} this is a fault of outeffhop-convert, please report it:\n${text}\n`)
     return exitCodes.bug
   }
-  if (argv.includes('--json')) world.stdout.write(`${JSON.stringify(failureDocument(error), null, 2)}\n`)
+  if (argv.includes('--json')) world.stdout.write(`${JSON.stringify(failureDocument(error, argv), null, 2)}\n`)
   world.stderr.write(`${describeFailure(error, paint)}\n`)
   if (argv.includes('--debug')) world.stderr.write(`${error.stack}\n`)
   return error.exitCode
 }
 
-function failureDocument(error: ConvertError): object {
+function failureDocument(error: ConvertError, argv: readonly string[]): object {
   const { code, message, at, hint = null } = error
-  const report = 'document' in error ? (error.document as object) : { schema: 1 }
+  const command = commandNames.find((name) => name === argv[0]) ?? 'convert'
+  const report = 'document' in error ? (error.document as object) : { schema: 1, command }
   return { ...report, error: { code, message, at, hint, exitCode: error.exitCode } }
 }
 

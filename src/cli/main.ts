@@ -2,9 +2,10 @@ import { readFileSync } from 'node:fs'
 import { exitCodes } from '../errors.ts'
 import { printFailure } from './failure.ts'
 import type { World } from './world.ts'
+import { processWorld } from './world.ts'
 
 /** Runs the command line program and gives its exit code. Everything it needs is loaded when a command needs it. */
-export async function main(argv: readonly string[], world: World): Promise<number> {
+export async function main(argv: readonly string[], world: World = processWorld()): Promise<number> {
   if (argv.length === 1 && (argv[0] === '--version' || argv[0] === '-V')) {
     world.stdout.write(`${version()}\n`)
     return exitCodes.done

@@ -13,7 +13,6 @@ import { checkCommand, explainUsage } from './usage.ts'
 const commands: readonly Command[] = [convertCommand, explainCommand, inspectCommand, passesCommand, targetsCommand]
 
 const allFlags: FlagTable = Object.assign({}, commonFlags, ...commands.map((command) => command.flags))
-const commandNames = ['convert', 'explain', 'inspect', 'passes', 'targets', 'completion']
 
 const exits =
   'Exit codes: 0 done; 1 a check failed (nothing to convert, --require-all); 2 usage; 3 the model cannot be read or converted; ' +
@@ -23,7 +22,7 @@ const exits =
 export async function run(argv: readonly string[], environment: Environment): Promise<number> {
   const { world } = environment
   let code: number = exitCodes.done
-  checkCommand(argv, commandNames)
+  checkCommand(argv)
   const program = declare(argv, environment, (given) => {
     code = given
   })

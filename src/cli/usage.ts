@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import type { ConvertError } from '../errors.ts'
 import { usage } from '../errors.ts'
 import { closest } from '../names.ts'
+import { commandNames } from './command.ts'
 
 const help = 'outeffhop-convert --help lists commands and flags.'
 
@@ -20,9 +21,10 @@ export function explainUsage(message: string, argv: readonly string[], flags: re
 }
 
 /** A misspelt command would be taken for the name of a model: throws when the first word is like a command and no file. */
-export function checkCommand(argv: readonly string[], commands: readonly string[]): void {
+export function checkCommand(argv: readonly string[]): void {
   const [word = '-'] = argv
-  if (word.startsWith('-') || commands.includes(word) || /[./\\]/.test(word) || existsSync(word)) return
-  const similar = closest(word, commands)
+  if (word.startsWith('-') || commandNames.some((name) => name === word) || /[./\\]/.test(word) || existsSync(word))
+    return
+  const similar = closest(word, commandNames)
   if (similar !== undefined) throw usage(`there is no command or file "${word}"`, `Did you mean "${similar}"?`)
 }

@@ -1,3 +1,4 @@
+export { annotate, annotationOf } from './annotation.ts'
 export type { Attribute, AttributeKind, Attributes } from './attribute.ts'
 export { attr } from './attribute.ts'
 export type { DType, DTypeName } from './dtype.ts'

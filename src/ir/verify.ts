@@ -28,8 +28,7 @@ export function isSorted(model: Model): boolean {
     const seen = new Set<Node>()
     for (const node of graph.nodes()) {
       for (const used of [node, ...nodesWithin(node)])
-        for (const input of used.inputs)
-          if (input?.producer?.graph === graph && !seen.has(input.producer)) return false
+        for (const input of used.inputs) if (input?.producer?.graph === graph && !seen.has(input.producer)) return false
       seen.add(node)
     }
   }

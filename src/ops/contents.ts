@@ -1,7 +1,9 @@
 /** Content rules: how the elements of small tensors (sizes, axes, scales) are computed. Elements are flattened row by row. */
 import type { Node, Value } from '../ir/index.ts'
+import { dtypes } from '../ir/index.ts'
 import { permutation } from './axes.ts'
 import { sliceBounds, slicedIndexes } from './cut-shapes.ts'
+import { dtypeOf } from './dtype-of.ts'
 import type { Facts } from './facts.ts'
 import { shapeAt } from './shapes.ts'
 import type { Size } from './size.ts'
@@ -168,16 +170,17 @@ export const multiply = elementwise((a, b) =>
       : undefined
     : timesSizes(a, b),
 )
-/** Floor division of sizes, true division of other numbers: a size is an integer either way when it divides. */
+/** Division of integers (which truncates) and of other numbers. */
 export const divide = (node: Node, facts: Facts): Content =>
   elementwise((a, b) => {
     if (typeof a !== 'number' || typeof b !== 'number') return divideSizes(a, b)
-    return b !== 0 && a % b === 0 ? a / b : isIntegerDivision(node) ? Math.floor(a / b) : a / b
+    return b !== 0 && a % b === 0 ? a / b : isIntegerDivision(node) ? Math.trunc(a / b) : a / b
   })(node, facts)
 
 function isIntegerDivision(node: Node): boolean {
-  const dtype = node.output()?.dtype ?? node.input(0)?.dtype ?? node.input(1)?.dtype
-  return dtype === 7 || dtype === 6
+  const output = node.output()
+  const dtype = output && dtypeOf(output)
+  return dtype === dtypes.int64 || dtype === dtypes.int32
 }
 
 const numeric = (f: (a: number, b: number) => number): ContentRule =>

@@ -51,7 +51,7 @@ function slicedSize(
   step: number | undefined,
 ): Size | undefined {
   if (typeof size === 'number' && typeof start === 'number' && typeof end === 'number' && step)
-    return sliceOf(size, start, end, step).count
+    return sliceRange(size, start, end, step).count
   if (start === undefined || end === undefined || step !== 1) return undefined
   const from = bound(size, start)
   const to = bound(size, end)
@@ -60,13 +60,14 @@ function slicedSize(
   return typeof length === 'number' ? Math.max(0, length) : length
 }
 
-/** Indexes a slice takes from an axis, as the standard clamps them. */
+/** Indexes a slice takes from an axis. */
 export function slicedIndexes(size: number, start: number, end: number, step: number): number[] {
-  const { from, count } = sliceOf(size, start, end, step)
+  const { from, count } = sliceRange(size, start, end, step)
   return Array.from({ length: count }, (_, i) => from + i * step)
 }
 
-function sliceOf(size: number, start: number, end: number, step: number): { from: number; count: number } {
+/** First index and number of indexes of a slice, its bounds clamped as the standard says. */
+function sliceRange(size: number, start: number, end: number, step: number): { from: number; count: number } {
   const clamp = (at: number): number => {
     const counted = at < 0 ? at + size : at
     return step > 0 ? Math.min(Math.max(counted, 0), size) : Math.min(Math.max(counted, -1), size - 1)

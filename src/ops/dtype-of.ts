@@ -1,62 +1,84 @@
-import type { Node, Value } from '../ir/index.ts'
+import type { DType, Value } from '../ir/index.ts'
 import { dtypes } from '../ir/index.ts'
 
-/** Element type of a value nobody declared, from the nodes that made it; undefined when that cannot be told. */
-export function dtypeOf(value: Value, depth = 0): number | undefined {
-  if (value.dtype !== undefined && value.dtype !== 0) return value.dtype
-  const node: Node | undefined = value.producer
-  if (!node || depth > 64) return undefined
-  switch (node.opType) {
-    case 'Cast':
-      return node.int('to')
-    case 'And':
-    case 'Or':
-    case 'Not':
-    case 'Xor':
-    case 'Equal':
-    case 'Less':
-    case 'Greater':
-    case 'LessOrEqual':
-    case 'GreaterOrEqual':
-    case 'IsNaN':
-    case 'IsInf':
-      return dtypes.bool
-    case 'Shape':
-    case 'Size':
-    case 'NonZero':
-    case 'ArgMax':
-    case 'ArgMin':
-      return dtypes.int64
-    case 'Constant': {
-      const a = node.attributes.get('value')
-      if (a?.kind === 'tensor') return a.value.dtype
-      return node.attributes.has('value_float') || node.attributes.has('value_floats') ? dtypes.float : dtypes.int64
-    }
-    case 'ConstantOfShape': {
-      const a = node.attributes.get('value')
-      return a?.kind === 'tensor' ? a.value.dtype : dtypes.float
-    }
-    case 'Where':
-      return firstType([node.input(1), node.input(2)], depth)
-    case 'DequantizeLinear':
-      return firstType([node.input(1)], depth)
-    case 'CastLike':
-      return firstType([node.input(1)], depth)
-    case 'EmbedLayerNormalization':
-    case 'MatMulIntegerToFloat':
-      return firstType([node.input(2)], depth)
-    case 'DynamicQuantizeLinear':
-    case 'QuantizeLinear':
-      return firstType([node.input(2)], depth)
-    default:
-      return firstType(node.domain === '' || node.domain === 'com.microsoft' || node.domain === 'outeffhop' ? [...node.inputs] : [], depth)
-  }
-}
-
-function firstType(values: readonly (Value | undefined)[], depth: number): number | undefined {
-  for (const value of values) {
-    const dtype = value && dtypeOf(value, depth + 1)
+/** Element type of a value, from the nodes that made it where nobody declared it; `undefined` when that cannot be told. */
+export function dtypeOf(value: Value): DType | undefined {
+  const seen = new Set<Value>()
+  const open = [value]
+  for (let at = open.pop(); at; at = open.pop()) {
+    if (seen.has(at)) continue
+    seen.add(at)
+    const dtype = at.dtype !== undefined && at.dtype !== dtypes.undefined ? at.dtype : madeType(at)
     if (dtype !== undefined) return dtype
+    open.push(...sourcesOf(at).reverse())
   }
   return undefined
 }
+
+/** The type an operator gives whatever it reads. */
+function madeType({ producer: node }: Value): DType | undefined {
+  if (!node) return undefined
+  const fixed = results.get(node.op)
+  if (fixed !== undefined) return fixed
+  switch (node.op) {
+    case 'Cast':
+      return node.int('to')
+    case 'Constant': {
+      const { attributes } = node
+      const tensor = attributes.get('value')
+      if (tensor?.kind === 'tensor') return tensor.value.dtype
+      if (attributes.has('value_int') || attributes.has('value_ints')) return dtypes.int64
+      return attributes.has('value_float') || attributes.has('value_floats') ? dtypes.float : undefined
+    }
+    case 'ConstantOfShape': {
+      const fill = node.attributes.get('value')
+      return fill?.kind === 'tensor' ? fill.value.dtype : dtypes.float
+    }
+    default:
+      return undefined
+  }
+}
+
+/** Values of the same element type that a value is made of, the surest first. */
+function sourcesOf(value: Value): Value[] {
+  const node = value.producer
+  if (!node) return []
+  if (node.op === 'If') {
+    const index = node.outputs.indexOf(value)
+    return node.subgraphs.flatMap((graph) => graph.outputs[index] ?? [])
+  }
+  // What a function or an operator of another domain gives is not known from what it takes.
+  const ports = typedBy.get(node.op) ?? (known.has(node.domain) ? [0] : [])
+  return ports.flatMap((port) => node.input(port) ?? [])
+}
+
+const known = new Set(['', 'com.microsoft', 'outeffhop'])
+
+const bool = ['And', 'Or', 'Not', 'Xor', 'Equal', 'Less', 'Greater', 'LessOrEqual', 'GreaterOrEqual', 'IsNaN', 'IsInf']
+const int64 = ['Shape', 'Size', 'NonZero', 'ArgMax', 'ArgMin']
+const results: ReadonlyMap<string, DType> = new Map([
+  ...bool.map((op) => [op, dtypes.bool] as const),
+  ...int64.map((op) => [op, dtypes.int64] as const),
+  ['MatMulInteger', dtypes.int32],
+  ['ConvInteger', dtypes.int32],
+  ['DynamicQuantizeLinear', dtypes.uint8],
+  ['com.microsoft::MatMulIntegerToFloat', dtypes.float],
+  ['com.microsoft::DynamicQuantizeMatMul', dtypes.float],
+])
+
+/** Inputs that have the type of the result, where that is not input 0 alone. */
+const typedBy: ReadonlyMap<string, readonly number[]> = new Map<string, readonly number[]>([
+  ...['Add', 'Sub', 'Mul', 'Div', 'Max', 'Min', 'Sum', 'MatMul', 'Gemm', 'Einsum', 'Concat', 'Conv', 'Mod'].map(
+    (op) => [op, [0, 1]] as const,
+  ),
+  ['Where', [1, 2]],
+  ['OneHot', [2]],
+  ['DequantizeLinear', [1]],
+  ['QuantizeLinear', [2]],
+  ['CastLike', [1]],
+  ['QLinearMatMul', [7]],
+  ['QLinearConv', [7]],
+  ['com.microsoft::DequantizeLinear', [1]],
+  ['com.microsoft::QuantizeLinear', [2]],
+  ['com.microsoft::EmbedLayerNormalization', [2]],
+])

@@ -68,6 +68,7 @@ export const reshapeShape: ShapeRule = (node, facts) => {
   return length === undefined ? undefined : madeShape(node, length)
 }
 
+/** Length of a vector that holds a shape. */
 export function vectorLength(node: Node, port: number, facts: Facts): number | undefined {
   const shape = shapeAt(node, port, facts)
   const length = shape?.length === 1 ? shape[0] : undefined

@@ -1,5 +1,4 @@
 /** What passes are made of: declaring them, running them, building nodes, and the forms Softmax1 takes. */
-export { annotate, isAnnotated } from './annotate.ts'
 export { removeDead } from './dead.ts'
 export { Columns } from './forms/column.ts'
 export { lowerToPrimitives } from './forms/primitives.ts'
@@ -16,7 +15,7 @@ export {
   typeOfFused,
   Workbench,
 } from './fused/index.ts'
-export { blockForms, formBlock, isHopfield, layoutOf, lowerHopfield } from './hopfield/index.ts'
+export { blockForms, formBlock, headsInside, isHopfield, lowerHopfield } from './hopfield/index.ts'
 export type { Place } from './ops.ts'
 export { Ops } from './ops.ts'
 export { importDomain, opsetOf, ownDomain } from './opset.ts'

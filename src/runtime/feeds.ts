@@ -18,6 +18,9 @@ export type GeneratedFeeds =
   | { readonly feeds: Feeds; readonly refused?: never }
   | { readonly feeds?: never; readonly refused: string }
 
+/** Larger inputs are not made: the run is a check, not a benchmark. */
+const mostElements = 1 << 24
+
 /**
  * Small seeded inputs for the declared inputs of a model: normal floats, ids inside the tables they index, masks of ones,
  * positions counted up. A dimension with the same symbol has the same size everywhere; sums of symbols are understood.
@@ -32,6 +35,8 @@ export function generateFeeds(model: Model, sizes: Sizes, seed: number): Generat
     if (!canBeFed(dtype))
       return { refused: `input "${value.name}" has an element type onnxruntime-node cannot be given` }
     const dims = (shape ?? [undefined]).map((dim, axis) => sizeOf(dim, axis, sizes))
+    const size = dims.reduce((product, dim) => product * dim, 1)
+    if (size > mostElements) return { refused: `input "${value.name}" has ${size} elements` }
     feeds[value.name] = fill(value, dtype, dims, next)
   }
   return { feeds }
@@ -56,7 +61,7 @@ function fill(value: Value, dtype: number, dims: readonly number[], next: () => 
     Tensor.of(
       dtype,
       dims,
-      Array.from({ length: size }, (_, i) => element(i)),
+      Float64Array.from({ length: size }, (_, i) => element(i)),
     )
   if (dtype === dtypes.string) {
     const word = Buffer.from('a')

@@ -43,7 +43,10 @@ export async function tryConverted(
     let reason = ''
     for (const sizes of guesses) {
       const { feeds, refused } = generateFeeds(model, sizes, 1)
-      if (refused !== undefined) return { ran: false, reason: refused }
+      if (refused !== undefined) {
+        reason = refused
+        continue
+      }
       const got = await outcome(converted, feeds)
       if (typeof got !== 'string' && nanOutputs(got).length === 0) return { ran: true }
       reference ??= await openSession(original, options)

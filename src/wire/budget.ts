@@ -1,4 +1,5 @@
 import { budgetSpent } from '../errors.ts'
+import { place, type Source } from './source.ts'
 
 /**
  * How much structure a file may have. Structure costs memory, up to 200 bytes per byte of a crafted file, so it is
@@ -13,8 +14,9 @@ export class Budget {
     this.#left = limit
   }
 
-  take(cost: number): void {
+  /** Pays for what was found at `offset`. */
+  take(cost: number, source: Source, offset: number): void {
     this.#left -= cost
-    if (this.#left < 0) throw budgetSpent(this.limit)
+    if (this.#left < 0) throw budgetSpent(this.limit, place(source, offset))
   }
 }

@@ -72,7 +72,7 @@ export class Fields {
   }
 
   #add(scan: Scan): void {
-    this.budget.take(1)
+    this.budget.take(1, scan.source, scan.start)
     if (this.#count === this.#tags.length) this.#resize(this.#count * 2)
     this.#starts[this.#count] = scan.start
     this.#tags[this.#count] = scan.number * 8 + scan.wire

@@ -35,9 +35,13 @@ export function copyOf(source: Source, start: number, end: number): Buffer {
   return bytes
 }
 
+/** Longer texts than this are no names, and longer than 512 MiB no strings. */
+const longestText = 1 << 26
+
 /** The text of a range. */
 export function textOfRange(source: Source, start: number, end: number): string {
   const length = end - start
+  if (length > longestText) throw malformed(`a text at byte ${start} is ${length} bytes long`, place(source, start))
   if (length > source.reach) return decodeText(copyOf(source, start, end))
   const at = source.seek(start, length)
   return decodePart(source.window, at, at + length)

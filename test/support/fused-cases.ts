@@ -597,3 +597,87 @@ function someShown(
   }
   return feed
 }
+
+/** Cases of com.microsoft::GroupQueryAttention. `any` is false where not every provider is right. */
+export function groupQueryCases(): (FusedCase & { readonly any: boolean })[] {
+  const data = new TestData(14)
+  const KV = 2
+  const size = 16
+  const q = data.floats([B, S, H * size], ['B', 'S', H * size])
+  const k = data.floats([B, S, KV * size], ['B', 'S', KV * size])
+  const v = data.floats([B, S, KV * size], ['B', 'S', KV * size])
+  const one = [H, KV, KV].map((n) => data.floats([B, 1, n * size], ['B', 1, n * size])) as [Feed, Feed, Feed]
+  const past = [0, 1].map(() => data.floats([B, KV, 3, size], ['B', KV, 'P', size])) as [Feed, Feed]
+  const bias = data.floats([1, H, S, S], [1, H, 'S', 'S'], { spread: 2 })
+  interface Form {
+    readonly qkv?: readonly [Feed, Feed, Feed]
+    readonly past?: boolean
+    readonly packed?: boolean
+    readonly bias?: Feed
+    readonly attributes?: Record<string, number>
+    readonly scores?: 'before' | 'after'
+    readonly hidden?: (i: number, j: number) => boolean
+  }
+  const make = (name: string, form: Form): FusedCase & { any: boolean } => {
+    const [query, key, value] = form.qkv ?? [q, k, v]
+    const length = query.value.dims[1] as number
+    const total = length + (form.past ? 3 : 0)
+    const packed: Feed = {
+      ...query,
+      value: concat(concat(query.value, key.value, 2), value.value, 2),
+      shape: ['B', 'S', (H + 2 * KV) * size],
+    }
+    const own = [splitHeads(query.value, H), splitHeads(key.value, KV), splitHeads(value.value, KV)] as const
+    const joined = [1, 2].map((i) => (form.past ? concat(past[i - 1]!.value, own[i] as Dense, 2) : (own[i] as Dense)))
+    const { scale, softcap } = form.attributes ?? {}
+    const future = (i: number, j: number): boolean => j > i + total - length || (form.hidden?.(i, j) ?? false)
+    return {
+      name: `GroupQueryAttention: ${name}`,
+      heads: H,
+      any: form.bias === undefined,
+      model: {
+        op: 'GroupQueryAttention',
+        domain: 'com.microsoft',
+        inputs: [
+          ...(form.packed ? [packed, undefined, undefined] : [query, key, value]),
+          ...(form.past ? past : [undefined, undefined]),
+          integers('int32', [total - 1, total - 1], ['B']),
+          integers('int32', [total], [1]),
+          ...[undefined, undefined, undefined],
+          form.bias,
+        ],
+        attributes: {
+          num_heads: H,
+          kv_num_heads: KV,
+          ...form.attributes,
+          ...(form.scores ? { qk_output: form.scores === 'before' ? 1 : 2 } : {}),
+        },
+        outputs: ['y', 'present_key', 'present_value', ...(form.scores ? ['qk'] : [])],
+      },
+      reference(sink) {
+        const result = attend({
+          q: own[0],
+          k: joined[0] as Dense,
+          v: joined[1] as Dense,
+          bias: (b, h, i, j) =>
+            future(i, j) ? Number.NEGATIVE_INFINITY : form.bias ? broadcastPick(form.bias.value, [b, h, i, j]) : 0,
+          sink,
+          ...(scale === undefined ? {} : { scale }),
+          ...(softcap === undefined ? {} : { softcap }),
+        })
+        const scores = form.scores === 'before' ? [result.scores] : form.scores ? [result.probabilities] : []
+        return [mergeHeads(result.output), joined[0] as Dense, joined[1] as Dense, ...scores]
+      },
+    }
+  }
+  return [
+    make('a prompt', {}),
+    make('packed', { packed: true }),
+    make('scale and soft cap', { attributes: { scale: 0.4, softcap: 1.5 } }),
+    make('a step with a past', { qkv: one, past: true }),
+    make('a local window', { attributes: { local_window_size: 2 }, hidden: (i, j) => j <= i - 2 }),
+    make('an attention bias', { bias }),
+    make('scores as an output', { scores: 'before' }),
+    make('probabilities as an output', { scores: 'after' }),
+  ]
+}

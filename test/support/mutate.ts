@@ -13,7 +13,7 @@ const interesting = [0x00, 0x01, 0x7f, 0x80, 0xff, 0x0a, 0x3a, 0x0b, 0x0c, 0x0f]
 
 /** The bytes with one to three faults: changed, inserted, removed, repeated or exchanged parts. */
 export function mutated(bytes: Uint8Array, random: (limit: number) => number): Buffer {
-  let result = Buffer.from(bytes)
+  let result: Buffer = Buffer.from(bytes)
   for (let n = 1 + random(3); n > 0; n--) result = mutateOnce(result, random)
   return result
 }

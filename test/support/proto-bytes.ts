@@ -56,3 +56,47 @@ export function group(number: number, ...parts: Uint8Array[]): Buffer {
 export function entry(number: number, key: string, value: string): Buffer {
   return len(number, len(1, key), len(2, value))
 }
+
+export interface RawField {
+  readonly number: number
+  /** The whole field, tag included. */
+  readonly bytes: Buffer
+  /** The content of a field with a length. */
+  readonly body: Buffer
+}
+
+/** The fields of a well-formed message, in order. Groups are not expected. */
+export function split(message: Buffer): RawField[] {
+  const fields: RawField[] = []
+  for (let at = 0; at < message.length; ) {
+    const start = at
+    const next = (): bigint => {
+      let value = 0n
+      for (let shift = 0n; ; shift += 7n) {
+        const byte = message[at++] as number
+        value |= BigInt(byte & 0x7f) << shift
+        if (byte < 0x80) return value
+      }
+    }
+    const head = Number(next())
+    const wire = head & 7
+    let body = at
+    if (wire === 0) next()
+    else if (wire === 1) at += 8
+    else if (wire === 5) at += 4
+    else if (wire === 2) {
+      const length = Number(next())
+      body = at
+      at += length
+    } else throw new Error(`wire type ${wire}`)
+    fields.push({ number: head >>> 3, bytes: message.subarray(start, at), body: message.subarray(body, at) })
+  }
+  return fields
+}
+
+/** The content of the only field of a number. */
+export function only(message: Buffer, number: number): Buffer {
+  const found = split(message).filter((field) => field.number === number)
+  if (found.length !== 1) throw new Error(`${found.length} fields ${number}`)
+  return (found[0] as RawField).body
+}

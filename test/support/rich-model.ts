@@ -16,7 +16,8 @@ const signallingNaN = Buffer.from([0x01, 0x00, 0xa0, 0x7f, 0x00, 0x00, 0xc0, 0xf
 const badName = Buffer.from([0x77, 0xff, 0x2e, 0xc3, 0xa9])
 const surrogateName = Buffer.from([0xed, 0xa0, 0x80, 0x41])
 
-const tensorType = (dtype: number, ...dims: Buffer[]) => len(2, len(1, int(1, dtype), len(2, ...dims.map((d) => len(1, d)))))
+const tensorType = (dtype: number, ...dims: Buffer[]) =>
+  len(2, len(1, int(1, dtype), len(2, ...dims.map((d) => len(1, d)))))
 const info = (number: number, name: string | Uint8Array, ...rest: Buffer[]) => len(number, len(1, name), ...rest)
 const node = (op: string, inputs: (string | Uint8Array)[], outputs: (string | Uint8Array)[], ...rest: Buffer[]) =>
   len(1, ...inputs.map((i) => len(1, i)), ...outputs.map((o) => len(2, o)), len(4, op), ...rest)
@@ -34,7 +35,15 @@ function tensors(): Buffer[] {
     len(5, int(1, 1), int(2, 11), len(10, Buffer.from([1, 2, 3, 4, 5, 6, 7, 8])), len(8, 'double')),
     len(5, int(1, 2), int(2, 13), packed(11, [2n ** 64n - 1n, 3]), len(8, 'uint64')),
     len(5, int(1, 2), int(2, 8), len(6, 'text'), len(6, Buffer.from([0xff])), len(8, 'strings')),
-    len(5, int(1, 0), int(2, 1), len(8, 'none'), len(12, 'a doc string'), entry(16, 'k', 'v'), len(3, int(1, 0), int(2, 1))),
+    len(
+      5,
+      int(1, 0),
+      int(2, 1),
+      len(8, 'none'),
+      len(12, 'a doc string'),
+      entry(16, 'k', 'v'),
+      len(3, int(1, 0), int(2, 1)),
+    ),
     len(5, int(1, 2), int(2, 1), len(8, 'raw'), len(9, floats([1, 2])), int(1, 1)),
   ]
 }
@@ -73,7 +82,14 @@ function graph(): Buffer {
     // An input and an initializer in front of the nodes, the others behind them.
     info(11, 'x', tensorType(1, int(1, 1)), len(3, 'the input'), entry(4, 'k', 'v')),
     first,
-    node('Custom', ['x', '', badName], ['y', '', surrogateName], ...attributes(), len(7, 'my.domain'), len(3, 'custom')),
+    node(
+      'Custom',
+      ['x', '', badName],
+      ['y', '', surrogateName],
+      ...attributes(),
+      len(7, 'my.domain'),
+      len(3, 'custom'),
+    ),
     unknownFields(),
     node(
       'If',
@@ -95,7 +111,12 @@ function graph(): Buffer {
     info(13, 'y', len(2, len(4, len(1, len(1, int(1, 1)))), len(6, 'SEQUENCE'))),
     info(13, 'nobody', tensorType(7)),
     len(14, len(1, 'x'), entry(2, 'SCALE_TENSOR', 'nan')),
-    len(15, len(1, int(1, 2), int(2, 1), len(8, 'sparse'), len(9, floats([5, 6]))), len(2, int(1, 2), int(2, 7), packed(7, [1, 3])), int(3, 4)),
+    len(
+      15,
+      len(1, int(1, 2), int(2, 1), len(8, 'sparse'), len(9, floats([5, 6]))),
+      len(2, int(1, 2), int(2, 7), packed(7, [1, 3])),
+      int(3, 4),
+    ),
     entry(16, 'graph key', 'graph value'),
   ])
 }
@@ -109,7 +130,14 @@ function localFunction(): Buffer {
     len(11, len(1, 'alpha'), float(2, 0.5), int(20, 1)),
     len(7, len(1, 'in'), len(1, 'in'), len(2, 'double'), len(4, 'Add')),
     unknownFields(),
-    len(7, len(1, 'double'), len(2, 'out'), len(4, 'Scale'), len(5, len(1, 'by'), len(21, 'times'), int(20, 2)), len(7, 'my.domain')),
+    len(
+      7,
+      len(1, 'double'),
+      len(2, 'out'),
+      len(4, 'Scale'),
+      len(5, len(1, 'by'), len(21, 'times'), int(20, 2)),
+      len(7, 'my.domain'),
+    ),
     len(9, int(2, 17)),
     len(9, len(1, 'my.domain'), int(2, 1)),
     len(10, 'local'),
@@ -142,4 +170,3 @@ export function richModel(): Buffer {
     len(6, 'about the model'),
   ])
 }
-

@@ -226,8 +226,22 @@ function tensorOf(message: Message): object {
 function rawOf(message: Message): Uint8Array {
   if (own(message, 'rawData')) return message.rawData
   const width = unitBytes[message.dataType] ?? 1
-  const list: Message[] = [message.floatData, message.doubleData, message.int64Data, message.uint64Data, message.int32Data][
-    [1, 14].includes(message.dataType) ? 0 : [11, 15].includes(message.dataType) ? 1 : message.dataType === 7 ? 2 : [12, 13].includes(message.dataType) ? 3 : 4
+  const list: Message[] = [
+    message.floatData,
+    message.doubleData,
+    message.int64Data,
+    message.uint64Data,
+    message.int32Data,
+  ][
+    [1, 14].includes(message.dataType)
+      ? 0
+      : [11, 15].includes(message.dataType)
+        ? 1
+        : message.dataType === 7
+          ? 2
+          : [12, 13].includes(message.dataType)
+            ? 3
+            : 4
   ]
   const bytes = Buffer.alloc(list.length * width)
   for (const [i, value] of list.entries()) {
@@ -266,7 +280,8 @@ function sparseOf(message: Message): object {
   const axes = message.indices.dims.length === 2 ? dims.length : 1
   for (let i = 0; i * width < values.length; i++) {
     let at = 0
-    for (let a = 0; a < axes; a++) at = (axes > 1 ? at * (dims[a] as number) : 0) + Number(indices.readBigInt64LE((i * axes + a) * 8))
+    for (let a = 0; a < axes; a++)
+      at = (axes > 1 ? at * (dims[a] as number) : 0) + Number(indices.readBigInt64LE((i * axes + a) * 8))
     bytes.set(values.subarray(i * width, (i + 1) * width), at * width)
   }
   return { name: message.values.name, dtype: message.values.dataType, dims, data: hex(bytes) }

@@ -66,7 +66,7 @@ export const convertCommand = defineCommand({
   },
 })
 
-const phrases = { read: 'reading', convert: 'converting', write: 'writing', verify: 'trying the result' } as const
+const phrases = { convert: 'converting', write: 'writing', verify: 'trying the result' } as const
 
 function optionsOf(args: Arguments<typeof flags>): ConvertOptions {
   const { output, target, provider, sink, form, overwrite, hash, verify, dump } = args

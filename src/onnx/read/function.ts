@@ -25,7 +25,7 @@ export class FunctionOrigin {
 
 /** Reads a model-local function. Its body is a graph whose inputs and outputs have names and no declared types. */
 export function readFunction(document: Document, model: Model, field: Field): ModelFunction {
-  document.budget.take(16)
+  document.budget.take(16, field.source, field.start)
   const origin = new GraphOrigin(field.inside())
   const body = new Graph()
   body.origin = origin
@@ -45,7 +45,7 @@ export function readFunction(document: Document, model: Model, field: Field): Mo
     else if (number === F.output) outputs.push({ name: textOf(part), index: part.index })
     else if (number === F.metadata) checkMessage(part.at(), 'Entry')
     else if (number === F.input) {
-      document.budget.take(8)
+      document.budget.take(8, part.source, part.start)
       const value = body.value(textOf(part))
       body.addInput(value)
       origin.owners[part.index] = value

@@ -43,7 +43,7 @@ export function* fieldsOf(fields: Fields): Generator<Field> {
 
 function readInput(document: Document, graph: Graph, field: Field): Value {
   const { name, type } = readValueInfo(field)
-  document.budget.take(8)
+  document.budget.take(8, field.source, field.start)
   const value = graph.value(name)
   if (value.isInput)
     throw brokenGraph(`"${name}" is an input of the graph twice`, name, place(field.source, field.start))
@@ -68,7 +68,7 @@ export function readNodes(document: Document, graph: Graph, origin: GraphOrigin,
     const { node, nested } = reader.read(new Field(fields, i))
     origin.owners[i] = node
     for (const { graph: inner, start, end } of nested) {
-      if (depth + nestingDepth >= depthLimit) throw tooDeep(place(fields.source, start))
+      if (depth + 2 * nestingDepth > depthLimit) throw tooDeep(place(fields.source, start))
       readGraph(document, inner, fields.part(start, end), depth + nestingDepth)
     }
   }

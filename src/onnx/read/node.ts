@@ -31,7 +31,7 @@ export class NodeReader {
   }
 
   read(field: Field): { node: Node; nested: readonly Nested[] } {
-    this.#document.budget.take(16)
+    this.#document.budget.take(16, field.source, field.start)
     const inputs: (Value | undefined)[] = []
     const outputs: (Value | undefined)[] = []
     const nested: Nested[] = []
@@ -45,8 +45,8 @@ export class NodeReader {
     let metadata: Map<string, string> | undefined
     const scan = field.fields.scan(field.index)
     while (scan.next()) {
-      if (isBytes(scan, N.input)) inputs.push(this.#used(textAt(scan)))
-      else if (isBytes(scan, N.output)) outputs.push(this.#defined(textAt(scan)))
+      if (isBytes(scan, N.input)) inputs.push(this.#used(scan))
+      else if (isBytes(scan, N.output)) outputs.push(this.#defined(scan))
       else if (isBytes(scan, N.name)) name = textAt(scan)
       else if (isBytes(scan, N.opType)) opType = this.#document.intern(textAt(scan))
       else if (isBytes(scan, N.domain)) domain = this.#document.intern(textAt(scan))
@@ -85,22 +85,24 @@ export class NodeReader {
   }
 
   #entry(scan: Scan, entries = new Map<string, string>()): Map<string, string> {
-    this.#document.budget.take(4)
+    this.#document.budget.take(4, scan.source, scan.start)
     return entries.set(...entryAt(scan))
   }
 
-  #used(name: string): Value | undefined {
-    return name === '' ? undefined : (this.#graph.resolve(name) ?? this.#value(name))
+  #used(scan: Scan): Value | undefined {
+    const name = textAt(scan)
+    return name === '' ? undefined : (this.#graph.resolve(name) ?? this.#value(name, scan))
   }
 
-  #defined(name: string): Value | undefined {
-    return name === '' ? undefined : this.#value(name)
+  #defined(scan: Scan): Value | undefined {
+    const name = textAt(scan)
+    return name === '' ? undefined : this.#value(name, scan)
   }
 
-  #value(name: string): Value {
+  #value(name: string, scan: Scan): Value {
     const known = this.#graph.values.get(name)
     if (known) return known
-    this.#document.budget.take(8)
+    this.#document.budget.take(8, scan.source, scan.start)
     return this.#graph.value(name)
   }
 

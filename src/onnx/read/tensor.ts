@@ -28,7 +28,7 @@ interface Found {
 
 /** Reads the head of a tensor message. Its data is read when somebody asks for it. */
 export function readTensor(document: Document, field: Field): Tensor {
-  document.budget.take(16)
+  document.budget.take(16, field.source, field.start)
   const scan = field.fields.scan(field.index)
   const found: Found = {
     name: '',

@@ -1,5 +1,6 @@
 import type { Attribute, Graph } from '../../ir/index.ts'
 import { dtypeName, type Tensor } from '../../ir/index.ts'
+import { attributeTypes } from '../schema.ts'
 import type { Cursor } from './cursor.ts'
 import { floatOf, integerOf } from './cursor.ts'
 import type { DataSources, TensorHead } from './tensor.ts'
@@ -8,25 +9,16 @@ import { parseTensorType, printTensorType, seesType } from './types.ts'
 import { printFloat, quote, quoteId } from './words.ts'
 
 /** Numbers of `AttributeProto.AttributeType`, by the word the syntax has for them. Source: onnx.proto. */
-const attributeTypes = {
+const typeWords = {
   undefined: 0,
-  float: 1,
-  int: 2,
-  string: 3,
-  tensor: 4,
-  graph: 5,
-  floats: 6,
-  ints: 7,
-  strings: 8,
-  tensors: 9,
-  graphs: 10,
+  ...attributeTypes,
   sparse_tensor: 11,
   sparse_tensors: 12,
   type_proto: 13,
   type_protos: 14,
-} as const
+}
 
-type TypeWord = keyof typeof attributeTypes
+type TypeWord = keyof typeof typeWords
 
 export interface AttributeContext {
   readonly parseGraph: () => Graph
@@ -36,7 +28,7 @@ export interface AttributeContext {
 /** `name = value` or `name: type = value`. */
 export function parseAttribute(cursor: Cursor, context: AttributeContext, name: string): Attribute {
   const word = cursor.takes(':') ? cursor.identifier('an attribute type') : undefined
-  if (word !== undefined && !(word in attributeTypes)) throw cursor.error(`"${word}" is not an attribute type`)
+  if (word !== undefined && !(word in typeWords)) throw cursor.error(`"${word}" is not an attribute type`)
   const declared = word as TypeWord | undefined
   cursor.expect('=')
   if (!cursor.sees('[')) return parseSingle(cursor, context, declared)
@@ -50,7 +42,7 @@ export function parseAttribute(cursor: Cursor, context: AttributeContext, name: 
 
 function parseSingle(cursor: Cursor, context: AttributeContext, declared: TypeWord | undefined): Attribute {
   if (cursor.takes('@')) {
-    return { kind: 'ref', name: cursor.identifier('an attribute name'), type: attributeTypes[declared ?? 'undefined'] }
+    return { kind: 'ref', name: cursor.identifier('an attribute name'), type: typeWords[declared ?? 'undefined'] }
   }
   if (seesType(cursor)) return { kind: 'tensor', value: parseTensor(cursor, context.sources) }
   const literal = declared === 'graph' ? undefined : cursor.optionalLiteral()
@@ -108,7 +100,7 @@ export interface AttributePrinting {
 
 export function printAttribute(name: string, attribute: Attribute, printing: AttributePrinting): string {
   if (attribute.kind === 'ref') {
-    const word = Object.entries(attributeTypes).find(([, type]) => type === attribute.type)?.[0] ?? 'undefined'
+    const word = Object.entries(typeWords).find(([, type]) => type === attribute.type)?.[0] ?? 'undefined'
     return `${quoteId(name)}: ${word} = @${quoteId(attribute.name)}`
   }
   if (attribute.kind === 'opaque') return `${quoteId(name)} = ...`

@@ -1,20 +1,11 @@
 import type { Payload, Tensor } from '../../ir/index.ts'
-import {
-  Budget,
-  BytesSource,
-  delimited,
-  emit,
-  Fields,
-  intField,
-  MemorySink,
-  stringField,
-  totalSize,
-} from '../../wire/index.ts'
+import { Budget, BytesSource, delimited, Fields, intField, stringField } from '../../wire/index.ts'
 import { ExternalPayload } from '../data/external.ts'
 import { Document } from '../document.ts'
 import { readTensor } from '../read/tensor.ts'
 import { schema } from '../schema.ts'
 import type { Cursor } from './cursor.ts'
+import { encodedField } from './encoded.ts'
 import type { TensorHead } from './tensor.ts'
 import { quote } from './words.ts'
 
@@ -42,16 +33,13 @@ export class ExternalTensors {
       cursor.expect(':')
       return delimited(T.externalData, [key, stringField(schema.Entry.value, cursor.string('a value'))])
     })
-    const message = delimited(1, [
+    const message = [
       ...head.dims.map((dim) => intField(T.dims, dim)),
       intField(T.dataType, head.dtype),
       stringField(T.name, head.name),
       ...entries,
       intField(T.dataLocation, 1),
-    ])
-    const sink = new MemorySink(totalSize([message]))
-    for (const _ of emit([message], sink));
-    const source = new BytesSource(sink.bytes)
-    return readTensor(this.#document, new Fields(source, 0, sink.bytes.length, this.#document.budget).field(0))
+    ]
+    return readTensor(this.#document, encodedField(message, this.#document.budget))
   }
 }

@@ -1,20 +1,11 @@
 import type { Dim, DType, ValueType } from '../../ir/index.ts'
 import type { Field, Piece, Scan } from '../../wire/index.ts'
-import {
-  Budget,
-  BytesSource,
-  delimited,
-  emit,
-  Fields,
-  intField,
-  MemorySink,
-  stringField,
-  totalSize,
-} from '../../wire/index.ts'
+import { delimited, intField, stringField } from '../../wire/index.ts'
 import { fieldOf } from '../read/origin.ts'
 import { int32At, isBytes, isInt, textAt } from '../read/scalars.ts'
 import { readTensorType } from '../read/types.ts'
 import { schema } from '../schema.ts'
+import { encodedField } from './encoded.ts'
 
 /** A declared type as text nests it. The IR interprets `tensor` only; it keeps the others as fields of a value_info. */
 export type TypeTree =
@@ -30,11 +21,7 @@ const nothing: TypeTree = { kind: 'opaque', domain: '', name: '' }
 /** The type of the IR. An opaque one gets an origin like the reader's: the field of a value_info that declares it. */
 export function typeOf(tree: TypeTree): ValueType {
   if (tree.kind === 'tensor') return { kind: 'tensor', dtype: tree.dtype, shape: tree.shape }
-  const info = delimited(1, [delimited(schema.ValueInfo.type, [pieceOf(tree)])])
-  const sink = new MemorySink(totalSize([info]))
-  for (const _ of emit([info], sink));
-  const fields = new Fields(new BytesSource(sink.bytes), 0, sink.bytes.length, new Budget(1000))
-  return { kind: 'opaque', origin: fields.field(0) }
+  return { kind: 'opaque', origin: encodedField([delimited(schema.ValueInfo.type, [pieceOf(tree)])]) }
 }
 
 function pieceOf(tree: TypeTree): Piece {

@@ -1,4 +1,4 @@
-import type { Dim, Node, Value } from '../../ir/index.ts'
+import type { DType, Node, Value } from '../../ir/index.ts'
 import { dtypes, Tensor } from '../../ir/index.ts'
 import type { Facts, Size } from '../../ops/index.ts'
 import { dtypeOf } from '../../ops/index.ts'
@@ -9,6 +9,8 @@ import { sinkValue } from '../softmax1-node.ts'
 /** How many keys there are: as a size, and as a 1-D int64 value computed in the graph where it is needed. */
 export interface KeyLength {
   readonly size: Size | undefined
+  /** How a declared shape calls the length with the column. */
+  readonly grown: number | string
   value(ops: Ops): Value
 }
 
@@ -62,8 +64,7 @@ export class Columns {
     const rank = Math.max(this.facts.rank(like) ?? 0, -axis)
     const dtype = dtypeOf(like)
     const padded = padColumn(value, rank, axis, fill, dtype ?? dtypes.float, ops)
-    // One name for the grown length lets the runtime see that score tensors of all layers are of one size and reuse them.
-    if (dtype !== undefined) padded.type = { kind: 'tensor', dtype, shape: this.#shape(like, rank, axis, keys) }
+    declare(padded, like, rank, axis, dtype, keys)
     return padded
   }
 
@@ -81,20 +82,8 @@ export class Columns {
     )
     const perHead = ops.Expand(operand, ops.ints(heads))
     const joined = appendSink(perHead, rank, axis, sink, dtypeOf(operand) ?? dtypes.float, ops)
-    const shape = this.#shape(operand, rank, axis, keys).map((dim, i) => ((heads[i] as number) > 1 ? heads[i] : dim))
-    joined.type = { kind: 'tensor', dtype: dtypeOf(operand) ?? dtypes.float, shape }
+    declare(joined, operand, rank, axis, dtypeOf(operand), keys)
     return joined
-  }
-
-  #shape(operand: Value, rank: number, axis: number, keys: KeyLength): Dim[] {
-    const inferred = this.facts.shape(operand) ?? []
-    return Array.from({ length: rank }, (_, i): Dim => {
-      if (i === rank + axis) return grownDim(keys.size)
-      const own = i - rank + inferred.length
-      const size = inferred[own]
-      const declared = operand.shape?.length === inferred.length ? operand.shape[own] : undefined
-      return own < 0 ? 1 : (declared ?? (typeof size === 'number' || isName(size) ? size : undefined))
-    })
   }
 
   /** A value built before; it is used again where it stands before the reader. */
@@ -113,13 +102,22 @@ export class Columns {
   }
 }
 
-/** The declared size of the key axis with the column: a number, or one name for every value that has it. */
-export function grownDim(keys: Size | undefined): Dim {
-  return typeof keys === 'number' ? keys + 1 : keys === undefined ? undefined : `${keys.replaceAll(/[⟨⟩]/g, '')}+1`
-}
-
-function isName(size: Size | undefined): boolean {
-  return typeof size === 'string' && /^[A-Za-z_]\w*$/.test(size)
+/**
+ * Declares the grown length by a name that all values of that length share, so that the runtime sees which tensors are of one
+ * size and reuses their memory. Numbers are left to the runtime's own inference, other axes to what the file says.
+ */
+function declare(
+  value: Value,
+  like: Value,
+  rank: number,
+  axis: number,
+  dtype: DType | undefined,
+  { grown }: KeyLength,
+): void {
+  if (dtype === undefined || typeof grown === 'number') return
+  const declared = like.shape?.length === rank ? like.shape : undefined
+  const shape = Array.from({ length: rank }, (_, i) => (i === rank + axis ? grown : declared?.[i]))
+  value.type = { kind: 'tensor', dtype, shape }
 }
 
 function precedes(node: Node, other: Node | undefined): boolean {

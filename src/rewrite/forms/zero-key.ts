@@ -15,7 +15,7 @@ import { Ops } from '../ops.ts'
 import { opsetOf } from '../opset.ts'
 import { sinkOf } from '../softmax1-node.ts'
 import type { Columns, KeyLength } from './column.ts'
-import { appendSink, grownDim } from './column.ts'
+import { appendSink } from './column.ts'
 import type { Grown, Growth, GrowthRequest } from './growth.ts'
 import { planGrowth, rowObjection } from './growth.ts'
 import { describe } from './rules.ts'
@@ -102,14 +102,16 @@ function apply(site: Site, rank: number, request: GrowthRequest, { contraction, 
     new Ops({ graph, before, name: before.name || (before.output()?.name ?? ''), opset })
   const operand = contraction?.node.input(contraction.dataInput)
   const keys =
-    operand && contraction ? lengthOf(operand, contraction.axis, request.keys) : lengthOf(input, axis, request.keys)
+    operand && contraction
+      ? lengthOf(operand, contraction.axis, request.keys, site)
+      : lengthOf(input, axis, request.keys, site)
   if (operand && contraction)
     contraction.node.setInput(
       contraction.dataInput,
       columns.with(operand, contraction.axis, 0, 'spans', keys, at(contraction.node)),
     )
   for (const { node: place, edit } of growth.edits) edit(at(place), keys, columns)
-  for (const grown of growth.grown) declare(grown, request.keys)
+  for (const grown of growth.grown) declare(grown, keys)
   const scores = contraction
     ? input
     : appendSink(input, rank, axis, normaliser.sink, dtypeOf(input) ?? dtypes.float, at(node))
@@ -132,10 +134,12 @@ function replaceBySoftmax(node: Node, scores: Value, output: Value, axis: number
 }
 
 /** The number of keys, read off the shape of a value that does not grow. */
-function lengthOf(value: Value, axis: number, size: Size | undefined): KeyLength {
+function lengthOf(value: Value, axis: number, size: Size | undefined, site: Site): KeyLength {
   let length: Value | undefined
+  const name = typeof size === 'string' && !size.includes('⟨') ? `${size}+1` : `${site.output.name}/keys`
   return {
     size,
+    grown: typeof size === 'number' ? size + 1 : name,
     value(ops) {
       length ??= ops.Slice(ops.Shape(value), [axis], [axis === -1 ? Number.MAX_SAFE_INTEGER : axis + 1], [0])
       return length
@@ -144,10 +148,10 @@ function lengthOf(value: Value, axis: number, size: Size | undefined): KeyLength
 }
 
 /** A declared length of the key axis no longer holds. */
-function declare({ value, axis }: Grown, keys: Size | undefined): void {
+function declare({ value, axis }: Grown, { grown }: KeyLength): void {
   const { type } = value
   if (type?.kind !== 'tensor' || !type.shape) return
   const at = type.shape.length + axis
-  const shape = type.shape.map((dim, i) => (i !== at ? dim : typeof dim === 'number' ? dim + 1 : grownDim(keys)))
+  const shape = type.shape.map((dim, i) => (i !== at ? dim : typeof dim === 'number' ? dim + 1 : grown))
   value.type = { ...type, shape }
 }

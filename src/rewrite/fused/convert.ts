@@ -1,6 +1,6 @@
 import type { Site } from '../../attention/index.ts'
+import { annotate } from '../../ir/index.ts'
 import type { Facts } from '../../ops/index.ts'
-import { annotate } from '../annotate.ts'
 import type { PassContext } from '../pass.ts'
 import { planInPlace } from './in-place.ts'
 import type { SharedValues } from './workbench.ts'

@@ -5,7 +5,7 @@ import type { Frame } from './bias.ts'
 import { sumOf } from './bias.ts'
 import type { Expansion, Unsupported } from './expansion.ts'
 import { unsupported } from './expansion.ts'
-import { paddingBias } from './padding.ts'
+import { maskProblem, paddingBias } from './padding.ts'
 import type { Workbench } from './workbench.ts'
 
 const inputs = { input: 0, weights: 1, bias: 2, mask: 3, past: 4, attentionBias: 5, pastLength: 6 } as const
@@ -23,6 +23,8 @@ export function expandMergedAttention(node: Node, bench: Workbench): Expansion |
     return unsupported('rotates its queries and keys, which only the CUDA provider of ONNX Runtime does')
   if (node.input(inputs.pastLength) || (facts.int(node, 'past_present_share_buffer') ?? 0) !== 0)
     return unsupported('keeps its cache in a buffer that is shared between steps')
+  const unreadable = maskProblem(node.input(inputs.mask), facts)
+  if (unreadable) return unreadable
   const sizes = hiddenSizes(node, weights, bench)
   if (sizes === undefined) return unsupported('has weights of unknown size')
   const [q, newKey, newValue] = projections(node, bench, { x, weights, sizes }).map((part) =>
@@ -44,7 +46,6 @@ export function expandMergedAttention(node: Node, bench: Workbench): Expansion |
     frame,
     starts: true,
   })
-  if (padding && 'unsupported' in padding) return padding
   const scale = facts.float(node, 'scale') || 1 / Math.sqrt(sizes[0] / heads)
   const bias = sumOf(bench, padding, node.input(inputs.attentionBias))
   const result = attend(bench, { q, k, v, scale, bias })

@@ -5,7 +5,7 @@ import type { Frame } from './bias.ts'
 import { sumOf } from './bias.ts'
 import type { Expansion, Unsupported } from './expansion.ts'
 import { unsupported } from './expansion.ts'
-import { paddingBias } from './padding.ts'
+import { maskProblem, paddingBias } from './padding.ts'
 import type { Workbench } from './workbench.ts'
 
 /** Inputs of com.microsoft::MultiHeadAttention. */
@@ -31,12 +31,9 @@ export const multiHeadInputs = {
  */
 export function expandMultiHeadAttention(node: Node, bench: Workbench): Expansion | Unsupported {
   const { op, facts } = bench
-  const heads = facts.int(node, 'num_heads')
-  if (heads === undefined) return unsupported('does not say how many heads it has')
-  if (node.input(multiHeadInputs.pastLength) || node.input(multiHeadInputs.beams))
-    return unsupported('keeps its cache in a buffer that is shared between steps')
-  const split = splitInputs(node, bench, heads)
-  if ('unsupported' in split) return split
+  const problem = problemOf(node, facts)
+  if (problem) return problem
+  const split = splitInputs(node, bench)
   const past = [multiHeadInputs.pastKey, multiHeadInputs.pastValue].map((port) => node.input(port))
   const [pastKey, pastValue] = past
   const k = pastKey ? op.Concat([pastKey, split.k], 2) : split.k
@@ -52,7 +49,6 @@ export function expandMultiHeadAttention(node: Node, bench: Workbench): Expansio
     frame,
     starts: false,
   })
-  if (padding && 'unsupported' in padding) return padding
   const result = attend(bench, {
     q: split.q,
     k,
@@ -71,6 +67,20 @@ export function expandMultiHeadAttention(node: Node, bench: Workbench): Expansio
   }
 }
 
+/** Why the operator cannot be read. */
+function problemOf(node: Node, facts: Facts): Unsupported | undefined {
+  const [query, key, value] = [0, 1, 2].map((port) => node.input(port))
+  if (facts.int(node, 'num_heads') === undefined) return unsupported('does not say how many heads it has')
+  if (node.input(multiHeadInputs.pastLength) || node.input(multiHeadInputs.beams))
+    return unsupported('keeps its cache in a buffer that is shared between steps')
+  if (!query) return unsupported('has no queries')
+  if (!hasKnownBias(node, facts)) return unsupported('has a bias whose parts have unknown sizes')
+  if (!key && facts.rank(query) === 3) return unsupported('packs queries, keys and values in one tensor of rank 3')
+  if (key && value && (facts.rank(key) ?? facts.rank(value)) === undefined)
+    return unsupported('has keys of unknown rank')
+  return maskProblem(node.input(multiHeadInputs.padding), facts)
+}
+
 /** Queries, keys and values as [B, H, length, size], projection bias added. */
 interface SplitInputs {
   readonly q: Value
@@ -82,30 +92,23 @@ interface SplitInputs {
  * The layouts the operator takes: three [B, S, E]; q [B, S, E] with k, v [B, H, T, D]; q [B, S, E] with packed
  * [B, T, H, 2, D]; all packed as [B, S, H, 3, D].
  */
-function splitInputs(node: Node, bench: Workbench, heads: number): SplitInputs | Unsupported {
+function splitInputs(node: Node, bench: Workbench): SplitInputs {
   const { facts, op } = bench
-  const [query, key, value] = [0, 1, 2].map((port) => node.input(port))
-  if (!query) return unsupported('has no queries')
-  const bias = projectionBias(node, bench)
-  if ('unsupported' in bias) return bias
-  const [queryBias, keyBias, valueBias] = bias.parts
+  const heads = facts.int(node, 'num_heads') as number
+  const [query, key, value] = [0, 1, 2].map((port) => node.input(port)) as [Value, Value?, Value?]
+  const [queryBias, keyBias, valueBias] = projectionBias(node, bench)
   const added = (x: Value, part: Value | undefined): Value => (part ? op.Add(x, part) : x)
   const unpacked = (x: Value, index: number, part: Value | undefined): Value => {
     const own = op.Squeeze(op.Slice(x, [index], [index + 1], [3]), [3])
     const biased = part ? op.Add(own, op.Reshape(part, op.ints([heads, -1]))) : own
     return op.Transpose(biased, [0, 2, 1, 3])
   }
-  if (!key) {
-    const rank = facts.rank(query)
-    if (rank === 3) return unsupported('packs queries, keys and values in one tensor of rank 3')
+  if (!key)
     return { q: unpacked(query, 0, queryBias), k: unpacked(query, 1, keyBias), v: unpacked(query, 2, valueBias) }
-  }
   const q = bench.splitHeads(added(query, queryBias), heads)
   if (!value) return { q, k: unpacked(key, 0, undefined), v: unpacked(key, 1, undefined) }
-  const rank = facts.rank(key) ?? facts.rank(value)
-  if (rank === undefined) return unsupported('has keys of unknown rank')
   // Keys that come split have their bias inside: it is a cross attention's cache.
-  if (rank === 4) return { q, k: key, v: value }
+  if ((facts.rank(key) ?? facts.rank(value)) === 4) return { q, k: key, v: value }
   return {
     q,
     k: bench.splitHeads(added(key, keyBias), heads),
@@ -119,17 +122,13 @@ export function hasKnownBias(node: Node, facts: Facts): boolean {
   return !bias || hiddenSize(node, bias, facts) !== undefined
 }
 
-/** The parts of the bias [E + E + Ev] for q, k and v. */
-export function projectionBias(
-  node: Node,
-  { op, facts }: Workbench,
-): { readonly parts: readonly (Value | undefined)[] } | Unsupported {
+/** The parts of the bias [E + E + Ev] for q, k and v, whose sizes are known; none where there is no bias. */
+export function projectionBias(node: Node, { op, facts }: Workbench): readonly (Value | undefined)[] {
   const bias = node.input(multiHeadInputs.bias)
-  if (!bias) return { parts: [] }
-  const hidden = hiddenSize(node, bias, facts)
-  if (hidden === undefined) return unsupported('has a bias whose parts have unknown sizes')
+  const hidden = bias && hiddenSize(node, bias, facts)
+  if (!bias || hidden === undefined) return []
   const bounds = [0, hidden, 2 * hidden, Number.MAX_SAFE_INTEGER]
-  return { parts: [0, 1, 2].map((i) => op.Slice(bias, [bounds[i] as number], [bounds[i + 1] as number], [0])) }
+  return [0, 1, 2].map((i) => op.Slice(bias, [bounds[i] as number], [bounds[i + 1] as number], [0]))
 }
 
 /** The hidden size of q and k: declared, or a third of the bias where q, k and v come in one tensor or alike. */

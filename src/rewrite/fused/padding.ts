@@ -1,5 +1,6 @@
 import type { Node, Value } from '../../ir/index.ts'
 import { dtypes, Tensor } from '../../ir/index.ts'
+import type { Facts } from '../../ops/index.ts'
 import type { Frame } from './bias.ts'
 import { asInt64, beyondLength, fillWhere, fillWhereNot, future } from './bias.ts'
 import type { Unsupported } from './expansion.ts'
@@ -17,38 +18,38 @@ export interface PaddingMask {
   readonly starts: boolean
 }
 
+/** Why a mask cannot be read. */
+export function maskProblem(mask: Value | undefined, facts: Facts): Unsupported | undefined {
+  const rank = mask && facts.rank(mask)
+  if (!mask || rank === 1 || rank === 2 || rank === 3) return undefined
+  if (rank === 4) return unsupported('has a mask of rank 4, which only the CUDA provider of ONNX Runtime reads')
+  return unsupported(`has a mask of ${rank === undefined ? 'unknown rank' : `rank ${rank}`}`)
+}
+
 /**
  * The bias that hides padded keys (`mask_filter_value`, -10000 when absent) and, for `unidirectional`, keys of the future
  * (the lowest finite number); broadcasts against [B, H, S, T]. `undefined` when nothing is hidden.
  */
-export function paddingBias(node: Node, bench: Workbench, mask: PaddingMask): Value | Unsupported | undefined {
+export function paddingBias(node: Node, bench: Workbench, mask: PaddingMask): Value | undefined {
   const fill = bench.facts.float(node, 'mask_filter_value') ?? -10000
   const padded = mask.mask && biasOf(mask.mask, mask, bench, fill)
-  if (padded && 'unsupported' in padded) return padded
   if ((bench.facts.int(node, 'unidirectional') ?? 0) === 0) return padded
   return fillWhere(bench, future(bench, mask.frame), lowest(bench.dtype), padded)
 }
 
-function biasOf(mask: Value, form: PaddingMask, bench: Workbench, fill: number): Value | Unsupported | undefined {
-  const { op, facts } = bench
+function biasOf(mask: Value, form: PaddingMask, bench: Workbench, fill: number): Value | undefined {
+  const { facts } = bench
   const rank = facts.rank(mask)
-  switch (rank) {
-    case 1:
-      return fillWhere(bench, beyondLengths(mask, form, bench), fill)
-    case 2:
-      // [B, 1] and [1, 1] are what broadcasting leaves of no mask, unless there is only one key.
-      if (facts.size(mask, -1) === 1 && facts.size(form.frame.keys.value, form.frame.keys.axis) !== 1) return undefined
-      return fillWhereNot(bench, shown(mask, [1, 2], bench), fill)
-    case 3:
-      return fillWhereNot(bench, shown(mask, [1], bench), fill)
-    case 4:
-      return unsupported('has a mask of rank 4, which only the CUDA provider of ONNX Runtime reads')
-    default:
-      return unsupported(`has a mask of ${rank === undefined ? 'unknown rank' : `rank ${rank}`}`)
-  }
-  function shown(x: Value, axes: readonly number[], b: Workbench): Value {
-    return b.once(`shown ${x.name}`, () => op.Unsqueeze(op.Greater(x, op.scalar(0, dtypes.int32)), axes))
-  }
+  if (rank === 1) return fillWhere(bench, beyondLengths(mask, form, bench), fill)
+  // [B, 1] and [1, 1] are what broadcasting leaves of no mask, unless there is only one key.
+  const oneColumn = rank === 2 && facts.size(mask, -1) === 1
+  if (oneColumn && facts.size(form.frame.keys.value, form.frame.keys.axis) !== 1) return undefined
+  return fillWhereNot(bench, shown(mask, rank === 2 ? [1, 2] : [1], bench), fill)
+}
+
+function shown(mask: Value, axes: readonly number[], bench: Workbench): Value {
+  const { op } = bench
+  return bench.once(`shown ${mask.name}`, () => op.Unsqueeze(op.Greater(mask, op.scalar(0, dtypes.int32)), axes))
 }
 
 /** Keys at or behind the length of their row; with starts also those before. Boolean [B, 1, 1, T]. */

@@ -76,10 +76,9 @@ function biasOfZeros(node: Node, bench: Workbench): Value {
 
 /** The operator adds its bias to every key, also to a zero one: it is added before instead. */
 function addProjectionBias(node: Node, bench: Workbench): void {
-  const bias = projectionBias(node, bench)
-  if ('unsupported' in bias || bias.parts.length === 0) return
+  const parts = projectionBias(node, bench)
   const split = bench.facts.rank(node.input(ports.key) as Value) === 4
-  for (const [port, part] of bias.parts.entries()) {
+  for (const [port, part] of parts.entries()) {
     const value = node.input(port)
     if (value && part && (port === 0 || !split)) node.setInput(port, bench.op.Add(value, part))
   }

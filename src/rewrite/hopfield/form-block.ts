@@ -12,12 +12,15 @@ import { sinkOf } from '../softmax1-node.ts'
 import type { Layout } from './node.ts'
 import { insertHopfield } from './node.ts'
 
-/** How the operands of a block lie in the graph: heads inside the hidden axis, or an axis of their own. */
-export function layoutOf({ q, k, v, output }: Block, form: Form): Layout {
-  // The function is defined on heads of their own.
+/** Whether heads lie inside the hidden axis of every operand of a block, as operators for [B, S, H*D] take them. */
+export function headsInside({ q, k, v, output }: Block): boolean {
+  return [q, k, v].every(({ order }) => /^b[st]h[de]$/.test(order)) && output.order === 'bshe'
+}
+
+/** GroupQueryAttention and MultiHeadAttention know one layout, the function is defined on the other. */
+function layoutOf(block: Block, form: Form): Layout {
   if (form === 'function') return 'BHSD'
-  const inside = [q, k, v].every(({ order }) => /^b[st]h[de]$/.test(order)) && output.order === 'bshe'
-  return inside ? 'BSE' : 'BHSD'
+  return form !== 'attention-zero-key' || headsInside(block) ? 'BSE' : 'BHSD'
 }
 
 /**
@@ -34,7 +37,8 @@ export function formBlock(site: Site, block: Block, form: Form, facts: Facts, sh
   const original = layout === 'BSE' && block.output.packed ? block.output.packed : block.output.value
   const producer = original.producer as Node
   const result = bench.op.place.graph.newValue(`${original.name}/attention`)
-  const attributes = { layout, heads: block.heads, scale: block.scale, softcap: block.softcap, form }
+  const { heads, kvHeads, scale, softcap } = block
+  const attributes = { layout, heads, kvHeads, scale, softcap, form }
   const at = { name: site.node.name || site.output.name, before: contraction }
   const { values } = sinkOf(site.node)
   importDomain(site.graph, ownDomain)
@@ -47,7 +51,7 @@ export function formBlock(site: Site, block: Block, form: Form, facts: Facts, sh
     return node
   }
   const node = insertHopfield({ q, k, v, mask }, values, attributes, result, at)
-  const moved = shaped(bench, result, block.heads)
+  const moved = shaped(bench, result, heads)
   producer.setOutput(0, undefined)
   const last = moved.producer as Node
   last.setOutput(0, original)
@@ -64,7 +68,10 @@ function shapedLike(
 ): ((bench: Workbench, result: Value, heads: number) => Value) | undefined {
   if (layout === 'BSE') {
     if (original === output.packed) return undefined
-    return ({ op }, result, heads) => op.Reshape(result, op.ints([0, 0, heads, -1]))
+    return ({ op }, result, heads) => {
+      const split = op.Reshape(result, op.ints([0, 0, heads, -1]))
+      return output.order === 'bshe' ? split : op.Transpose(split, permutation('bshe', output.order))
+    }
   }
   if (output.order === 'bhse') return undefined
   return ({ op }, result) => op.Transpose(result, permutation('bhse', output.order))
@@ -73,11 +80,15 @@ function shapedLike(
 /** An operand as the operator takes it. */
 function operandAs(bench: Workbench, { value, order, packed }: BlockOperand, layout: Layout): Value {
   const { op } = bench
-  if (layout === 'BSE')
-    return packed ?? bench.once(`packed ${value.name}`, () => op.Reshape(value, op.ints([0, 0, -1])))
-  const wanted = `bh${order.replace(/[bhde]/g, '')}${order.replace(/[bhst]/g, '')}`
-  if (order === wanted) return value
-  return bench.once(`${value.name} as ${wanted}`, () => op.Transpose(value, permutation(order, wanted)))
+  const [length, size] = [order.replace(/[bhde]/g, ''), order.replace(/[bhst]/g, '')]
+  const wanted = layout === 'BSE' ? `b${length}h${size}` : `bh${length}${size}`
+  if (packed && layout === 'BSE') return packed
+  const turned =
+    order === wanted
+      ? value
+      : bench.once(`${value.name} as ${wanted}`, () => op.Transpose(value, permutation(order, wanted)))
+  if (layout === 'BHSD') return turned
+  return bench.once(`packed ${turned.name}`, () => op.Reshape(turned, op.ints([0, 0, -1])))
 }
 
 function permutation(from: string, to: string): number[] {

@@ -71,8 +71,8 @@ function replaced(
 
 /** ai.onnx Attention with a zero key in front. */
 function onnxAttention(node: Node, parts: Parts, bench: Workbench): Node {
-  const { q, k, v, mask, heads, scale, softcap, layout } = parts
-  const counts = layout === 'BSE' ? { q_num_heads: attr.int(heads), kv_num_heads: attr.int(heads) } : {}
+  const { q, k, v, mask, heads, kvHeads, scale, softcap, layout } = parts
+  const counts = layout === 'BSE' ? { q_num_heads: attr.int(heads), kv_num_heads: attr.int(kvHeads) } : {}
   const cap = softcap === 0 ? {} : { softcap: attr.float(softcap) }
   const attributes = { scale: attr.float(scale), ...counts, ...cap }
   const made = replaced(node, { opType: 'Attention', attributes }, [q, k, v, mask])
@@ -102,7 +102,7 @@ function multiHead(node: Node, parts: Parts, bench: Workbench): Node {
  * row, `total_sequence_length` the number of keys.
  */
 function groupQuery(node: Node, parts: Parts, bench: Workbench): Node {
-  const { q, k, v, mask, heads, scale, softcap, sink } = parts
+  const { q, k, v, mask, heads, kvHeads, scale, softcap, sink } = parts
   const { op } = bench
   const length = { value: q, axis: -2 }
   const batch = { value: q, axis: -3 }
@@ -114,7 +114,7 @@ function groupQuery(node: Node, parts: Parts, bench: Workbench): Node {
   const logits = typeof sink === 'number' ? Array.from({ length: heads }, () => sink) : sink
   const attributes = {
     num_heads: attr.int(heads),
-    kv_num_heads: attr.int(heads),
+    kv_num_heads: attr.int(kvHeads),
     scale: attr.float(scale),
     causal: attr.int(0),
     ...(zero ? { smooth_softmax: attr.int(1) } : {}),

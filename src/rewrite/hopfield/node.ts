@@ -8,7 +8,7 @@ import { ownDomain } from '../opset.ts'
  *
  * `y = softmax1(softcap(scale * q·kᵀ) + mask; sink) · v`
  *
- * q, k, v and y are [B, S, H*D] (layout `BSE`) or [B, H, S, D] (`BHSD`); the mask broadcasts against [B, H, S, T]; the sink is a
+ * q, k, v and y are [B, S, H*D] (layout `BSE`) or [B, H, S, D] (`BHSD`), k and v with `kv_num_heads` heads; the mask broadcasts against [B, H, S, T]; the sink is a
  * double initializer of one logit or one per head, 0 where absent. `form` names the spelling it is lowered to.
  */
 export const hopfieldOp = { domain: ownDomain, opType: 'HopfieldAttention' } as const
@@ -18,6 +18,7 @@ export type Layout = 'BSE' | 'BHSD'
 export interface HopfieldAttributes {
   readonly layout: Layout
   readonly heads: number
+  readonly kvHeads: number
   readonly scale: number
   /** 0 is none. */
   readonly softcap: number
@@ -49,6 +50,7 @@ export function insertHopfield(
       attributes: new Map([
         ['layout', attr.string(attributes.layout)],
         ['num_heads', attr.int(attributes.heads)],
+        ['kv_num_heads', attr.int(attributes.kvHeads)],
         ['scale', attr.float(attributes.scale)],
         ['softcap', attr.float(attributes.softcap)],
         ['form', attr.string(attributes.form)],
@@ -64,6 +66,7 @@ export function attributesOf(node: Node): HopfieldAttributes {
   return {
     layout: node.string('layout') === 'BSE' ? 'BSE' : 'BHSD',
     heads: node.int('num_heads') ?? 1,
+    kvHeads: node.int('kv_num_heads') ?? node.int('num_heads') ?? 1,
     scale: node.float('scale') ?? 1,
     softcap: node.float('softcap') ?? 0,
     form: node.string('form') as Form,

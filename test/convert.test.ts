@@ -1,0 +1,231 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { ConvertOptions } from '../src/index.ts'
+import {
+  ConversionRefused,
+  ConvertError,
+  closeModel,
+  convert,
+  dtypes,
+  explain,
+  findSites,
+  inspect,
+  modelToBytes,
+  openModel,
+  parseModel,
+  Tensor,
+} from '../src/index.ts'
+import { DerivedPayload } from '../src/ir/index.ts'
+import { closest, matcher } from '../src/names.ts'
+import { TemporaryFile } from '../src/onnx/write/temporary.ts'
+import { targetOf } from '../src/options.ts'
+import { definePass, equivalent, runPipeline } from '../src/rewrite/index.ts'
+
+const text = `<ir_version: 8, opset_import: ["" : 17]>
+g (float[B,2,S,4] q, float[B,2,4,T] k, float[B,2,T,4] v) => (float[B,2,S,4] y, float[B,2,S,4] z) {
+   s0 = MatMul (q, k)
+   ["/layer.0/Softmax"] p0 = Softmax <axis = -1> (s0)
+   y = MatMul (p0, v)
+   s1 = MatMul (q, k)
+   ["/layer.1/Softmax"] p1 = Softmax <axis = -1> (s1)
+   z = MatMul (p1, v)
+}`
+const relu = '<ir_version: 8, opset_import: ["" : 17]> g (float[2] x) => (float[2] y) { y = Relu (x) }'
+const bytes = () => modelToBytes(parseModel(text))
+
+let folder = ''
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'outeffhop-convert-'))
+})
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+describe('convert', () => {
+  it('turns bytes into bytes', async () => {
+    const { document, bytes: converted } = await convert(bytes())
+    expect(document.counts).toMatchObject({ sites: 2, converted: 2 })
+    expect(document.model.path).toBeNull()
+    const sites = findSites(openModel(converted ?? expect.fail('no bytes')))
+    expect(sites.map((site) => site.verdict.kind)).toEqual(['already-softmax1', 'already-softmax1'])
+  })
+
+  it('converts an opened model in place', async () => {
+    const model = parseModel(text)
+    const { bytes: none } = await convert(model)
+    expect(none).toBeUndefined()
+    expect(findSites(model).every((site) => site.verdict.kind === 'already-softmax1')).toBe(true)
+  })
+
+  it('writes a file for bytes when one is named', async () => {
+    const output = join(folder, 'named.onnx')
+    const { document, bytes: none } = await convert(bytes(), { output })
+    expect(none).toBeUndefined()
+    expect(document.files).toEqual([{ path: output, bytes: readFileSync(output).length, sha256: null }])
+  })
+
+  it('gives the same bytes whether from a path, from bytes or from an opened model', async () => {
+    const path = join(folder, 'model.onnx')
+    writeFileSync(path, bytes())
+    await convert(path, { verify: false })
+    const written = readFileSync(join(folder, 'model.outeffhop.onnx'))
+    expect(Buffer.from((await convert(bytes())).bytes ?? [])).toEqual(written)
+    const model = openModel(bytes())
+    await convert(model)
+    expect(Buffer.from(modelToBytes(model))).toEqual(written)
+  })
+
+  it('takes a sink by site and head', async () => {
+    const { document } = await convert(bytes(), {
+      sink: (site) => (site.node.name.includes('layer.0') ? [-1, -2] : 0),
+      form: 'primitives',
+    })
+    expect(document.sink).toBe('by site')
+    expect(document.sites.map((site) => site.sink)).toEqual([[-1, -2], 0])
+  })
+
+  it('refuses a sink for more heads than there are', async () => {
+    await expect(convert(bytes(), { sink: () => [0, -1, -2] })).rejects.toMatchObject({ code: 'sink-heads' })
+  })
+
+  it('throws with the report when nothing can be converted, unless that is allowed', async () => {
+    const nothing = modelToBytes(parseModel(relu))
+    const error = await convert(nothing).catch((thrown) => thrown)
+    expect(error).toBeInstanceOf(ConversionRefused)
+    expect(error).toBeInstanceOf(ConvertError)
+    expect(error).toMatchObject({ code: 'nothing-to-convert', exitCode: 1, document: { counts: { sites: 0 } } })
+    expect((await convert(nothing, { allowNone: true })).bytes).toEqual(Buffer.from(nothing))
+  })
+
+  it('leaves no file behind when a check refuses the result', async () => {
+    const path = join(folder, 'refused.onnx')
+    writeFileSync(path, modelToBytes(parseModel(relu)))
+    await expect(convert(path)).rejects.toThrow(ConversionRefused)
+    expect(readdirSync(folder).filter((name) => name.includes('refused'))).toEqual(['refused.onnx'])
+  })
+
+  it('says what is missing when the disk is full, and leaves nothing behind', () => {
+    const file = new TemporaryFile(join(folder, 'full.onnx'), 1000)
+    const full = () => {
+      throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
+    }
+    expect(() => file.write(full)).toThrow(expect.objectContaining({ code: 'output-full', exitCode: 6 }))
+    file.discard()
+    expect(readdirSync(folder).filter((name) => name.includes('full'))).toEqual([])
+  })
+
+  it('stops when it is aborted, before anything is written', async () => {
+    const path = join(folder, 'aborted.onnx')
+    writeFileSync(path, bytes())
+    await expect(convert(path, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'interrupted' })
+    expect(existsSync(join(folder, 'aborted.outeffhop.onnx'))).toBe(false)
+  })
+
+  it('tells how far it is', async () => {
+    const path = join(folder, 'progress.onnx')
+    writeFileSync(path, bytes())
+    const phases: string[] = []
+    await convert(path, { onProgress: (phase) => phases.push(phase) })
+    expect([...new Set(phases)]).toEqual(['convert', 'write', 'verify'])
+  })
+
+  it.each<[string, ConvertOptions, string]>([
+    ['target', { target: 'ortt' }, 'There are: ort, onnx.'],
+    ['provider', { provider: 'gpu' as 'cuda' }, 'There are: any, cpu, cuda, webgpu.'],
+    [
+      'form',
+      { form: 'zerokey' as 'zero-key' },
+      'There are: gqa, attention-zero-key, mha-zero-key, zero-key, function, primitives.',
+    ],
+    ['policy', { include: ['poolin' as 'pooling'] }, 'There are: pooling, channel, static-memories.'],
+  ])('lists what there is for a wrong %s', async (_, options, hint) => {
+    await expect(convert(bytes(), options)).rejects.toMatchObject({ code: 'usage', exitCode: 2, hint })
+  })
+
+  it('blames the pass that fails', () => {
+    const failing = definePass({
+      name: 'failing',
+      stage: 'adapt',
+      summary: 'Fails.',
+      effect: equivalent,
+      run() {
+        throw new TypeError('of no use')
+      },
+    })
+    const target = targetOf({})
+    expect(() => runPipeline(parseModel(text), [failing], { target })).toThrow(
+      expect.objectContaining({ code: 'bug', exitCode: 70, message: 'the pass "failing" failed: of no use' }),
+    )
+  })
+
+  it('refuses versions no conversion was measured on', async () => {
+    await expect(convert(bytes(), { targetVersion: '1.2' })).rejects.toMatchObject({ code: 'usage' })
+  })
+})
+
+describe('explain and inspect', () => {
+  it('leave an opened model as it is', async () => {
+    const model = openModel(bytes())
+    const document = await explain(model)
+    expect(document.sites.map(({ verdict, converted }) => [verdict, converted])).toEqual([
+      ['attention', false],
+      ['attention', false],
+    ])
+    expect((await inspect(model)).operators).toEqual({ MatMul: 4, Softmax: 2 })
+    expect(model.edited).toBe(false)
+    expect(Buffer.from(modelToBytes(model))).toEqual(Buffer.from(bytes()))
+  })
+
+  it('count a site that a name decides', async () => {
+    const forced = await explain(modelToBytes(parseModel(text.replace('y = MatMul (p0, v)', 'y = Mul (q, q)'))), {
+      force: '/layer.0/Softmax',
+      except: '/layer.1/*',
+    })
+    expect(forced.sites.map((site) => site.verdict)).toEqual(['attention', 'rejected'])
+  })
+})
+
+describe('names', () => {
+  it.each([
+    ['/a/Softmax', '/a/Softmax', true],
+    ['/a/*', '/a/b/Softmax', true],
+    ['*Softmax', '/a/b/Softmax', true],
+    ['/layer.?/x', '/layer.3/x', true],
+    ['/layer.?/x', '/layerA3/x', false],
+    ['/layer.{0,11}/x', '/layer.11/x', true],
+    ['/layer.{0,11}/x', '/layer.1/x', false],
+    ['a[0]{b}', 'a[0]{b}', true],
+    ['a+b', 'aab', false],
+    ['*', 'two\nlines', true],
+  ])('%j against %j is %j', (pattern, name, matches) => {
+    expect(matcher(pattern)(name)).toBe(matches)
+  })
+
+  it('finds the known word a misspelling is like, and none for a stranger', () => {
+    const known = ['explain', 'inspect', 'passes']
+    expect(closest('explian', known)).toBe('explain')
+    expect(closest('inspct', known)).toBe('inspect')
+    expect(closest('Passes', known)).toBe('passes')
+    expect(closest('quantize', known)).toBeUndefined()
+  })
+})
+
+describe('an opened model', () => {
+  it('cannot be read any more after it was closed', () => {
+    const weights = relu.replace('(float[2] y)', '(float[2] y) <float[2] w = {1, 2}>')
+    writeFileSync(join(folder, 'closed.onnx'), modelToBytes(parseModel(weights)))
+    const model = openModel(join(folder, 'closed.onnx'))
+    closeModel(model)
+    expect(() => model.graph.resolve('w')?.initializer?.toNumbers()).toThrow(
+      expect.objectContaining({ code: 'model-closed' }),
+    )
+  })
+
+  it('has to stay below 2 GiB as bytes; the weights are not made to find out', () => {
+    const model = parseModel(relu)
+    const refuse = () => expect.fail('the weights were read')
+    const payload = new DerivedPayload(2 ** 31, refuse)
+    model.graph.addInitializer('w', new Tensor({ dtype: dtypes.float, dims: [2 ** 29], payload }))
+    expect(() => modelToBytes(model)).toThrow(expect.objectContaining({ code: 'output-too-large', exitCode: 6 }))
+  })
+})
