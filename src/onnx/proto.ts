@@ -61,24 +61,36 @@ function load() {
     }
 
     // protobufjs writes a bigint as 0 without a word.
-    override int64(value: Parameters<Writer['int64']>[0] | bigint): this {
-      return super.int64(typeof value === 'bigint' ? halves(value) : value) as this
+    override int64(value: Integer): this {
+      return super.int64(withoutBigint(value)) as this
     }
 
-    override uint64(value: Parameters<Writer['uint64']>[0] | bigint): this {
-      return super.uint64(typeof value === 'bigint' ? halves(value) : value) as this
+    override uint64(value: Integer): this {
+      return super.uint64(withoutBigint(value)) as this
+    }
+
+    override int64s(values: Integer[]): this {
+      return super.int64s(Array.from(values, withoutBigint)) as this
+    }
+
+    override uint64s(values: Integer[]): this {
+      return super.uint64s(Array.from(values, withoutBigint)) as this
     }
   }
 
   return { messages: onnx, LosslessReader, LosslessWriter }
 }
 
+type ProtobufInteger = Parameters<Writer['int64']>[0]
+type Integer = ProtobufInteger | bigint
+
 /** A bigint as the pair of 32-bit halves that protobufjs takes. */
-function halves(value: bigint): Parameters<Writer['int64']>[0] {
+function withoutBigint(value: Integer): ProtobufInteger {
+  if (typeof value !== 'bigint') return value
   if (BigInt.asIntN(64, value) !== value && BigInt.asUintN(64, value) !== value) {
     throw new RangeError(`${value} does not fit into 64 bits`)
   }
   const low = Number(BigInt.asIntN(32, value))
   const high = Number(BigInt.asIntN(32, value >> 32n))
-  return { low, high, unsigned: value >= 2n ** 63n } as Parameters<Writer['int64']>[0]
+  return { low, high, unsigned: value >= 2n ** 63n } as ProtobufInteger
 }

@@ -1,4 +1,4 @@
-import type { DType, Node, Value } from '../../ir/index.ts'
+import type { Dim, DType, Node, Value } from '../../ir/index.ts'
 import { dtypes, Tensor } from '../../ir/index.ts'
 import type { Facts, Size } from '../../ops/index.ts'
 import { dtypeOf } from '../../ops/index.ts'
@@ -6,12 +6,13 @@ import type { Ops } from '../ops.ts'
 import type { Softmax1Sink } from '../softmax1-node.ts'
 import { sinkValue } from '../softmax1-node.ts'
 
-/** How many keys there are: as a size, and as a 1-D int64 value computed in the graph where it is needed. */
-export interface KeyLength {
+/** The number of keys where an operand meets a value that grows. */
+export interface Keys {
+  /** The value that grows, and its (negative) key axis. */
+  readonly value: Value
+  readonly axis: number
+  /** Their number before. */
   readonly size: Size | undefined
-  /** How a declared shape calls the length with the column. */
-  readonly grown: number | string
-  value(ops: Ops): Value
 }
 
 /** How an operand stands to the key axis: it has it, it is repeated along it, or its size there cannot be told. */
@@ -46,43 +47,45 @@ export class Columns {
     return fill === 0 || dtypeOf(operand) !== undefined ? undefined : `the type of "${operand.name}" is not known`
   }
 
-  /** `operand` with a column of `fill`, for a reader before which `reader` builds. */
-  with(operand: Value, axis: number, fill: number | Softmax1Sink, fit: Fit, keys: KeyLength, reader: Ops): Value {
-    const { graph } = reader.place
-    if (typeof fill !== 'number') {
-      const whole = fit === 'spans' ? operand : this.#expanded(operand, axis, keys, reader)
-      return this.#withSinks(whole, axis, fill, keys, reader)
-    }
-    const expand = fit !== 'spans'
-    const key = `${this.#id(graph)}/${this.#id(operand)}/${axis}/${fill}/${expand ? keys.size : ''}`
-    return this.#once(key, reader, () =>
-      this.#padded(expand ? this.#expanded(operand, axis, keys, reader) : operand, operand, axis, fill, keys, reader),
-    )
+  /** `operand` with a column of `fill`, for a reader before which `ops` builds. */
+  with(operand: Value, axis: number, fill: number | Softmax1Sink, fit: Fit, keys: Keys, ops: Ops): Value {
+    const long = fit === 'spans' ? operand : this.#expanded(operand, axis, keys, ops)
+    if (typeof fill !== 'number') return this.#withSinks(long, operand, axis, fill, keys, ops)
+    const expansion = fit === 'spans' ? '' : keys.size
+    const key = `${this.#id(ops.place.graph)}/${this.#id(operand)}/${axis}/${fill}/${expansion}`
+    return this.#once(key, ops, () => {
+      const rank = Math.max(this.facts.rank(operand) ?? 0, -axis)
+      const dtype = dtypeOf(operand)
+      const padded = padColumn(long, rank, axis, fill, dtype ?? dtypes.float, ops)
+      declare(padded, operand.shape, rank, axis, dtype, keys)
+      return padded
+    })
   }
 
-  #padded(value: Value, like: Value, axis: number, fill: number, keys: KeyLength, ops: Ops): Value {
-    const rank = Math.max(this.facts.rank(like) ?? 0, -axis)
-    const dtype = dtypeOf(like)
-    const padded = padColumn(value, rank, axis, fill, dtype ?? dtypes.float, ops)
-    declare(padded, like, rank, axis, dtype, keys)
-    return padded
-  }
-
-  #expanded(operand: Value, axis: number, keys: KeyLength, ops: Ops): Value {
+  #expanded(operand: Value, axis: number, keys: Keys, ops: Ops): Value {
     const ones = Array.from({ length: -axis - 1 }, () => 1)
-    const length = keys.value(ops)
+    const length = this.#length(keys, ops)
     return ops.Expand(operand, ones.length === 0 ? length : ops.Concat([length, ops.ints(ones)], 0))
   }
 
+  /** The number of keys as a 1-D tensor: the length of what has grown, less one. */
+  #length({ value, axis }: Keys, ops: Ops): Value {
+    return this.#once(`length/${this.#id(ops.place.graph)}/${this.#id(value)}/${axis}`, ops, () => {
+      const end = axis === -1 ? Number.MAX_SAFE_INTEGER : axis + 1
+      return ops.Sub(ops.Slice(ops.Shape(value), [axis], [end], [0]), ops.ints([1]))
+    })
+  }
+
   /** A column that differs by head: the operand is repeated for every head first. */
-  #withSinks(operand: Value, axis: number, sink: Softmax1Sink, keys: KeyLength, ops: Ops): Value {
-    const rank = Math.max(this.facts.rank(operand) ?? 0, -(sink.heads?.axis ?? -1))
-    const heads = Array.from({ length: rank }, (_, i) =>
-      i === rank + (sink.heads?.axis ?? 0) ? sink.values.length : 1,
-    )
-    const perHead = ops.Expand(operand, ops.ints(heads))
-    const joined = appendSink(perHead, rank, axis, sink, dtypeOf(operand) ?? dtypes.float, ops)
-    declare(joined, operand, rank, axis, dtypeOf(operand), keys)
+  #withSinks(long: Value, operand: Value, axis: number, sink: Softmax1Sink, keys: Keys, ops: Ops): Value {
+    const dtype = dtypeOf(operand)
+    const rank = Math.max(this.facts.rank(operand) ?? 0, -axis, -(sink.heads?.axis ?? -1))
+    const at = rank + (sink.heads?.axis ?? -1)
+    const ones = Array.from({ length: rank }, () => 1)
+    const perHead = ops.Expand(long, ops.ints(ones.with(at, sink.values.length)))
+    const joined = appendSink(perHead, rank, axis, sink, dtype ?? dtypes.float, ops)
+    const dims = operand.shape?.length === rank ? operand.shape.with(at, sink.values.length) : undefined
+    declare(joined, dims, rank, axis, dtype, keys)
     return joined
   }
 
@@ -108,16 +111,20 @@ export class Columns {
  */
 function declare(
   value: Value,
-  like: Value,
+  dims: readonly Dim[] | undefined,
   rank: number,
   axis: number,
   dtype: DType | undefined,
-  { grown }: KeyLength,
+  { size }: Keys,
 ): void {
-  if (dtype === undefined || typeof grown === 'number') return
-  const declared = like.shape?.length === rank ? like.shape : undefined
-  const shape = Array.from({ length: rank }, (_, i) => (i === rank + axis ? grown : declared?.[i]))
-  value.type = { kind: 'tensor', dtype, shape }
+  if (dtype === undefined || typeof size !== 'string') return
+  const shape: Dim[] = dims?.length === rank ? [...dims] : Array.from({ length: rank }, () => undefined)
+  value.type = { kind: 'tensor', dtype, shape: shape.with(axis, grownDim(size)) }
+}
+
+/** The declared length of a key axis with the column. */
+export function grownDim(size: Size): number | string {
+  return typeof size === 'number' ? size + 1 : `${size.replaceAll(/[⟨⟩]/g, '')}+1`
 }
 
 function precedes(node: Node, other: Node | undefined): boolean {

@@ -20,6 +20,8 @@ export interface Grown {
   readonly value: Value
   readonly axis: number
   readonly content: Content
+  /** Number of keys before. */
+  readonly size: Size | undefined
 }
 
 /** The normaliser the element passes: on `axis`, where it must hold the sink. */
@@ -31,8 +33,6 @@ export interface Normaliser {
 
 export interface GrowthRequest {
   readonly normaliser: Normaliser
-  /** Number of keys before. */
-  readonly keys: Size | undefined
   readonly columns: Columns
   /** The node on the way of the scores that shall give the element the sink. */
   readonly carrier?: Node | undefined
@@ -48,7 +48,7 @@ export interface Growth {
 }
 
 /** The growth from one value on, or why it cannot be. */
-export function planGrowth(start: Grown, request: GrowthRequest): Growth | string {
+export function planGrowth(start: Omit<Grown, 'size'>, request: GrowthRequest): Growth | string {
   return new Plan(start.value.graph, request).from(start)
 }
 
@@ -87,8 +87,8 @@ class Plan {
     this.#request = request
   }
 
-  from(start: Grown): Growth | string {
-    let refusal = this.#grow(start, start.value !== this.#request.normaliser.node.output())
+  from({ value, axis, content }: Omit<Grown, 'size'>): Growth | string {
+    let refusal = this.#grow(this.#at(value, axis, content), value !== this.#request.normaliser.node.output())
     while (refusal === undefined && this.#open.size > 0) refusal = this.#pass(this.#next())
     if (refusal !== undefined) return refusal
     return { grown: [...this.#grown.values()], edits: this.#edits, carriers: this.#carriers, copy: this.#copy }
@@ -142,13 +142,17 @@ class Plan {
     return this.#walk(node, port, inputs)
   }
 
+  #at(value: Value, axis: number, content: Content): Grown {
+    return { value, axis, content, size: this.#request.columns.facts.size(value, axis) }
+  }
+
   #isScore(grown: Grown): boolean {
     return this.#scores.has(grown.value)
   }
 
   #walk(node: Node, port: number, inputs: ReadonlyMap<number, Grown>): Refusal {
-    const { keys, columns, carrier, normaliser } = this.#request
-    const { axis, content } = inputs.get(port) as Grown
+    const { columns, carrier, normaliser } = this.#request
+    const { axis, content, size: keys } = inputs.get(port) as Grown
     const exact = [...inputs.values()].some((grown) => this.#isScore(grown))
     const sink = node === carrier ? normaliser.sink : undefined
     const passage = passageThrough({ node, grown: inputs, port, axis, content, exact, sink, keys, columns })
@@ -163,7 +167,7 @@ class Plan {
     for (const edit of edits) this.#edits.push({ node, edit })
     for (const { port, axis } of outputs) {
       const value = node.output(port)
-      const refusal = value?.isUsed ? this.#grow({ value, axis, content }, isScore) : undefined
+      const refusal = value?.isUsed ? this.#grow(this.#at(value, axis, content), isScore) : undefined
       if (refusal !== undefined) return refusal
     }
     return undefined
@@ -182,7 +186,7 @@ class Plan {
     const { content } = grown
     const holds = content !== undefined && sink.values.every((s, i) => s === content[content.length === 1 ? 0 : i])
     if (!holds) return this.#lost ? `${describe(this.#lost)} moves the score of a zero key` : 'nothing carries the sink'
-    return this.#grow({ value: node.output() as Value, axis, content: undefined }, false)
+    return this.#grow(this.#at(node.output() as Value, axis, undefined), false)
   }
 
   /** A product with values, whose other operand gets a zero row, or a mixing of heads, which the element passes. */
@@ -196,17 +200,17 @@ class Plan {
     if (axis === undefined) {
       const [values, ...more] = sharing
       if (this.#isScore(grown) || !values || more.length > 0) return `${describe(node)} sums over scores`
-      return this.#addRow(values, axisOf(values.labels, label) as number)
+      return this.#addRow(values, axisOf(values.labels, label) as number, grown)
     }
     if (sharing.length > 0 || node.op === 'Gemm') return `${describe(node)} reads what grows`
     const content = grown.content?.every((x) => x === 0) ? grown.content : undefined
     return this.#follow(node, { outputs: [{ port: 0, axis }], content, edits: [] }, this.#isScore(grown))
   }
 
-  #addRow({ node, port, value }: Operand, axis: number): Refusal {
+  #addRow({ node, port, value }: Operand, axis: number, keys: Grown): Refusal {
     const objection = rowObjection(node, port, this.#request.columns.facts)
     if (objection !== undefined) return objection
-    const edit: Edit = (ops, keys, columns) => node.setInput(port, columns.with(value, axis, 0, 'spans', keys, ops))
+    const edit: Edit = (ops, columns) => node.setInput(port, columns.with(value, axis, 0, 'spans', keys, ops))
     this.#edits.push({ node, edit })
     return undefined
   }

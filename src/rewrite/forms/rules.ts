@@ -8,14 +8,14 @@ import type { Facts, Size } from '../../ops/index.ts'
 import { keepsDims, recordOf, reducedAxes, sliceBounds } from '../../ops/index.ts'
 import type { Ops } from '../ops.ts'
 import type { Softmax1Sink } from '../softmax1-node.ts'
-import type { Columns, Fit, KeyLength } from './column.ts'
+import type { Columns, Fit } from './column.ts'
 import { fitOf, oneHot } from './column.ts'
 
 /** What the new element holds: known numbers (one, or one a head); `undefined` is any finite number. */
 export type Content = readonly number[] | undefined
 
 /** Changes a node; `ops` builds before it. */
-export type Edit = (ops: Ops, keys: KeyLength, columns: Columns) => void
+export type Edit = (ops: Ops, columns: Columns) => void
 
 export interface Passage {
   readonly outputs: readonly { readonly port: number; readonly axis: number }[]
@@ -37,6 +37,7 @@ export interface Question {
   readonly exact: boolean
   /** The sink this node shall put into the element, when it is the one that does. */
   readonly sink: Softmax1Sink | undefined
+  /** Number of keys before. */
   readonly keys: Size | undefined
   readonly columns: Columns
 }
@@ -143,10 +144,10 @@ function others(q: Question): { port: number; value: Value; fit: Fit }[] {
 }
 
 /** Gives an operand a column. */
-function column(q: Question, port: number, fill: number | Softmax1Sink, fit: Fit): Edit {
-  const { node, axis } = q
-  return (ops, keys, columns) =>
-    node.setInput(port, columns.with(node.input(port) as Value, axis, fill, fit, keys, ops))
+function column({ node, axis, keys: size, ...q }: Question, port: number, fill: number | Softmax1Sink, fit: Fit): Edit {
+  const value = node.input(q.port) as Value
+  return (ops, columns) =>
+    node.setInput(port, columns.with(node.input(port) as Value, axis, fill, fit, { value, axis, size }, ops))
 }
 
 /**

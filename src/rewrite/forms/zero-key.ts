@@ -9,13 +9,12 @@
 import type { Contraction, Site } from '../../attention/index.ts'
 import type { Node, Value } from '../../ir/index.ts'
 import { attr, dtypes } from '../../ir/index.ts'
-import type { Size } from '../../ops/index.ts'
 import { axisOf, dtypeOf, labelAt, labelledProduct } from '../../ops/index.ts'
 import { Ops } from '../ops.ts'
 import { opsetOf } from '../opset.ts'
 import { sinkOf } from '../softmax1-node.ts'
-import type { Columns, KeyLength } from './column.ts'
-import { appendSink } from './column.ts'
+import type { Columns } from './column.ts'
+import { appendSink, grownDim } from './column.ts'
 import type { Grown, Growth, GrowthRequest } from './growth.ts'
 import { planGrowth, rowObjection } from './growth.ts'
 import { describe } from './rules.ts'
@@ -34,7 +33,7 @@ export function planZeroKey(site: Site, columns: Columns): ZeroKeyPlan | string 
   if (!input || rank === undefined) return 'the rank of the scores is not known'
   if (opsetOf(site.graph) < 13 && axis !== -1) return 'softmax before opset 13 takes the last axis only'
   const sink = sinkOf(node)
-  const request = { normaliser: { node, axis, sink }, keys: columns.facts.size(input, axis), columns }
+  const request = { normaliser: { node, axis, sink }, columns }
   const refusals: string[] = []
   for (const contraction of site.scores) {
     const way = throughKeys(contraction, site, request)
@@ -79,7 +78,11 @@ function throughKeys(
 }
 
 /** The scores of a contraction as the keys get a zero row: one more element, 0. */
-function scoreOf({ node, dataInput, axis }: Contraction, site: Site, request: GrowthRequest): Grown | string {
+function scoreOf(
+  { node, dataInput, axis }: Contraction,
+  site: Site,
+  request: GrowthRequest,
+): Omit<Grown, 'size'> | string {
   const { facts } = request.columns
   if (node.graph !== site.graph) return `${describe(node)} is in another graph`
   const objection = rowObjection(node, dataInput, facts)
@@ -100,18 +103,9 @@ function apply(site: Site, rank: number, request: GrowthRequest, { contraction, 
   const opset = opsetOf(graph)
   const at = (before: Node): Ops =>
     new Ops({ graph, before, name: before.name || (before.output()?.name ?? ''), opset })
-  const operand = contraction?.node.input(contraction.dataInput)
-  const keys =
-    operand && contraction
-      ? lengthOf(operand, contraction.axis, request.keys, site)
-      : lengthOf(input, axis, request.keys, site)
-  if (operand && contraction)
-    contraction.node.setInput(
-      contraction.dataInput,
-      columns.with(operand, contraction.axis, 0, 'spans', keys, at(contraction.node)),
-    )
-  for (const { node: place, edit } of growth.edits) edit(at(place), keys, columns)
-  for (const grown of growth.grown) declare(grown, keys)
+  if (contraction) addZeroKey(contraction, columns, at(contraction.node))
+  for (const { node: place, edit } of growth.edits) edit(at(place), columns)
+  for (const grown of growth.grown) declare(grown)
   const scores = contraction
     ? input
     : appendSink(input, rank, axis, normaliser.sink, dtypeOf(input) ?? dtypes.float, at(node))
@@ -133,25 +127,17 @@ function replaceBySoftmax(node: Node, scores: Value, output: Value, axis: number
   return softmax
 }
 
-/** The number of keys, read off the shape of a value that does not grow. */
-function lengthOf(value: Value, axis: number, size: Size | undefined, site: Site): KeyLength {
-  let length: Value | undefined
-  const name = typeof size === 'string' && !size.includes('⟨') ? `${size}+1` : `${site.output.name}/keys`
-  return {
-    size,
-    grown: typeof size === 'number' ? size + 1 : name,
-    value(ops) {
-      length ??= ops.Slice(ops.Shape(value), [axis], [axis === -1 ? Number.MAX_SAFE_INTEGER : axis + 1], [0])
-      return length
-    },
-  }
+function addZeroKey({ node, dataInput, axis }: Contraction, columns: Columns, ops: Ops): void {
+  const value = node.input(dataInput) as Value
+  const keys = { value, axis, size: columns.facts.size(value, axis) }
+  node.setInput(dataInput, columns.with(value, axis, 0, 'spans', keys, ops))
 }
 
 /** A declared length of the key axis no longer holds. */
-function declare({ value, axis }: Grown, { grown }: KeyLength): void {
+function declare({ value, axis, size }: Grown): void {
   const { type } = value
   if (type?.kind !== 'tensor' || !type.shape) return
-  const at = type.shape.length + axis
-  const shape = type.shape.map((dim, i) => (i !== at ? dim : typeof dim === 'number' ? dim + 1 : grown))
-  value.type = { ...type, shape }
+  const old = type.shape.at(axis)
+  const dim = typeof old === 'number' ? old + 1 : size === undefined ? undefined : grownDim(size)
+  value.type = { ...type, shape: type.shape.with(axis, dim) }
 }

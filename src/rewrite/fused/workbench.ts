@@ -37,7 +37,8 @@ export class Workbench {
 
   constructor(node: Node, dtype: DType, facts: Facts, shared: SharedValues) {
     const opset = opsetOf(node.graph)
-    this.op = new Ops({ graph: node.graph, before: node, name: node.label, opset })
+    const name = node.name === '' ? (node.output()?.name ?? node.opType) : node.name
+    this.op = new Ops({ graph: node.graph, before: node, name, opset })
     this.facts = facts
     this.dtype = dtype
     this.#graph = node.graph

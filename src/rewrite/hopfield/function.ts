@@ -56,7 +56,9 @@ function definition(opset: number): Omit<ModelFunction, 'model' | 'origin' | 'ed
   const m = op.Max(op.ReduceMax(x, [-1]), sink)
   const e = op.Exp(op.Sub(x, m))
   const total = op.Add(op.ReduceSum(e, [-1]), op.Exp(op.Sub(sink, m)))
-  body.setOutput(0, op.Div(op.MatMul(e, v), total))
+  const y = body.value('y')
+  body.insert({ name: 'hopfield/y', opType: 'Div' }, [op.MatMul(e, v), total], [y], undefined)
+  body.setOutput(0, y)
   return {
     domain: hopfieldOp.domain,
     name: hopfieldOp.opType,

@@ -1,0 +1,8 @@
+// One file a command instead of a hundred: starting is a good part of the time a small job takes.
+export default {
+  input: { main: 'dist/src/cli/main.js', index: 'dist/src/index.js' },
+  platform: 'node',
+  external: ['onnx-proto', 'onnxruntime-node', /^protobufjs\//],
+  output: { dir: 'dist/bundle', format: 'esm', chunkFileNames: '[name]-[hash].js' },
+  logLevel: 'warn',
+}
