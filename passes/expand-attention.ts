@@ -40,6 +40,8 @@ export const expandAttention = definePass({
     const shared = new SharedValues()
     let expanded = 0
     for (const site of findSites(model, context.policies)) {
+      // All of them, so that the report lists sites in the order of the file.
+      context.report.add(site)
       if (site.verdict.kind === 'fused' && expand(site, facts, shared, context)) expanded++
     }
     return expanded

@@ -9,7 +9,9 @@ import type { ConvertOptions } from './options.ts'
 import { policiesOf, sinkOf, targetOf, unmatched } from './options.ts'
 import type { ReportDocument, Verification } from './report/index.ts'
 import { describeModel, describeRun, isAllSoftmax1, unconverted } from './report/index.ts'
+import type { PipelineResult } from './rewrite/index.ts'
 import { runPipeline } from './rewrite/index.ts'
+import type { TargetChoice } from './targets/index.ts'
 import { raisedFor } from './targets/index.ts'
 import { verifyConverted, withVerification } from './verification.ts'
 
@@ -44,7 +46,6 @@ export class ConversionRefused extends ConvertError {
  */
 export async function convert(input: ModelInput, options: ConvertOptions = {}): Promise<ConvertResult> {
   const choice = targetOf(options)
-  const policies = policiesOf(options)
   const output = outputOf(input, options)
   const model = input instanceof Model ? input : openModel(input)
   try {
@@ -52,15 +53,7 @@ export async function convert(input: ModelInput, options: ConvertOptions = {}): 
     // A version nobody asked for is at least the one the input model needs.
     const target = options.targetVersion === undefined ? raisedFor(model, choice) : choice
     const described = await describeModel(model, options)
-    const dump = options.dump === undefined ? undefined : dumpInto(options.dump)
-    dump?.('input', model)
-    options.onProgress?.('convert', 0, 1)
-    const { form, stopAfter } = options
-    const settings = { target, policies, sink: sinkOf(options.sink), form, stopAfter, ...(dump && { dump }) }
-    const run = runPipeline(model, passes, settings)
-    for (const pattern of unmatched(options, [...run.report.sites.values()])) {
-      run.report.warn('pattern-unused', patternUnused(pattern))
-    }
+    const run = rewrite(model, target, options)
     const document = describeRun('convert', { model: described, target, sink: options.sink ?? 0, ...run })
     refuse(document, options)
     if (options.dryRun || output === undefined || isDone(document, model, options)) {
@@ -71,6 +64,24 @@ export async function convert(input: ModelInput, options: ConvertOptions = {}): 
   } finally {
     if (model !== input) closeModel(model)
   }
+}
+
+/** Runs the passes over the model, in place. */
+function rewrite(model: Model, target: TargetChoice, options: ConvertOptions): PipelineResult {
+  const { form, stopAfter, onProgress } = options
+  const dumpText = options.dump === undefined ? undefined : dumpInto(options.dump)
+  dumpText?.('input', model)
+  onProgress?.('convert', 0, passes.length)
+  const dump = (pass: string) => {
+    dumpText?.(pass, model)
+    onProgress?.('convert', passes.findIndex(({ name }) => name === pass) + 1, passes.length)
+  }
+  const policies = policiesOf(options)
+  const run = runPipeline(model, passes, { target, policies, sink: sinkOf(options.sink), form, stopAfter, dump })
+  for (const pattern of unmatched(options, [...run.report.sites.values()])) {
+    run.report.warn('pattern-unused', patternUnused(pattern))
+  }
+  return run
 }
 
 /** The file to write: what was asked for, or `NAME.outeffhop.onnx` beside a model given by path. */

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { expandAttention } from '../passes/expand-attention.ts'
 import { passes } from '../passes/index.ts'
-import type { TargetChoice } from '../src/targets/index.ts'
-import { targets } from '../src/targets/index.ts'
-import { runPipeline } from '../src/rewrite/index.ts'
+import { findSites } from '../src/attention/index.ts'
 import type { Model } from '../src/ir/index.ts'
 import { verify } from '../src/ir/index.ts'
-import { findSites } from '../src/attention/index.ts'
+import { runPipeline } from '../src/rewrite/index.ts'
+import type { TargetChoice } from '../src/targets/index.ts'
+import { targets } from '../src/targets/index.ts'
 import { distance } from './support/attention-reference.ts'
 import type { FusedCase } from './support/fused-cases.ts'
 import { groupQueryCases, mergedCases, multiHeadCases, onnxCases } from './support/fused-cases.ts'
@@ -22,7 +22,12 @@ const onnx: TargetChoice = { target: targets.get('onnx')!, version: undefined, p
 const cases = [...multiHeadCases(), ...mergedCases(), ...onnxCases()]
 
 /** Scores of masked keys are huge; differences are taken where the reference is finite and of ordinary size. */
-function expectClose(actual: Record<string, { dims: readonly number[]; data: Float64Array }>, c: FusedCase, expected: readonly { dims: readonly number[]; data: Float64Array }[], tolerance: number): void {
+function expectClose(
+  actual: Record<string, { dims: readonly number[]; data: Float64Array }>,
+  c: FusedCase,
+  expected: readonly { dims: readonly number[]; data: Float64Array }[],
+  tolerance: number,
+): void {
   const names = c.model.outputs.filter((name) => name !== undefined)
   for (const [i, name] of names.entries()) {
     const mine = actual[name as string]!
@@ -61,7 +66,11 @@ describe('a converted operator computes Softmax1 attention', () => {
   const choices = [ort('1.20'), ort('1.21'), ort('1.24'), ort('1.30'), ort('1.30', 'cpu'), onnx]
   for (const c of cases) {
     const perHead = Array.from({ length: c.heads }, (_, h) => [0.5, -2, 0, 1.5][h % 4]!)
-    const sinks = new Map<string, number | readonly number[]>([['0', 0], ['-2', -2], ['per head', perHead]])
+    const sinks = new Map<string, number | readonly number[]>([
+      ['0', 0],
+      ['-2', -2],
+      ['per head', perHead],
+    ])
     for (const [label, sink] of sinks) {
       it(`${c.name}, sink ${label}`, async () => {
         const expected = c.reference((h) => (typeof sink === 'number' ? sink : sink[h]!))
@@ -72,7 +81,15 @@ describe('a converted operator computes Softmax1 attention', () => {
           const [site, ...more] = [...report.sites.values()]
           expect(more).toEqual([])
           expect(site).toMatchObject({ converted: true, verdict: 'fused', op: expect.stringContaining('Attention') })
-          if (process.env.VERBOSE) console.log(c.name, label, target.version, site?.form, site?.formReason, JSON.stringify(site?.rejectedForms))
+          if (process.env.VERBOSE)
+            console.log(
+              c.name,
+              label,
+              target.version,
+              site?.form,
+              site?.formReason,
+              JSON.stringify(site?.rejectedForms),
+            )
           expectClose(await runModel(model, c.model), c, expected, 2e-6)
           expect(leftIn(model), 'converting again').toEqual([])
         }
@@ -132,7 +149,13 @@ describe('operators that cannot be converted', () => {
   ])('%s is reported by its name', (op) => {
     const data = new TestData(1)
     const feeds = [0, 1, 2].map(() => data.floats([1, 4, 16]))
-    const model = operatorModel({ op, domain: 'com.microsoft', inputs: feeds, attributes: { num_heads: 2 }, outputs: ['y'] })
+    const model = operatorModel({
+      op,
+      domain: 'com.microsoft',
+      inputs: feeds,
+      attributes: { num_heads: 2 },
+      outputs: ['y'],
+    })
     const { report } = runPipeline(model, passes, { target: ort('1.30', 'cpu') })
     expect([...report.sites.values()]).toMatchObject([
       { converted: false, verdict: 'fused', reason: 'fused-unsupported', message: expect.stringContaining(op) },
@@ -141,7 +164,11 @@ describe('operators that cannot be converted', () => {
   })
 
   const merged = mergedCases()[0]!.model
-  const mask4 = { dtype: 'int32', value: { dims: [2, 1, 8, 8], data: new Float64Array(128) }, shape: ['B', 1, 'M', 'M'] } as const
+  const mask4 = {
+    dtype: 'int32',
+    value: { dims: [2, 1, 8, 8], data: new Float64Array(128) },
+    shape: ['B', 1, 'M', 'M'],
+  } as const
   it.each<[string, Partial<OperatorModel>, string]>([
     ['rotary embedding', { attributes: { num_heads: 4, do_rotary: 1 } }, 'rotates its queries'],
     ['a mask of rank 4', { inputs: [...merged.inputs.slice(0, 3), mask4] }, 'mask of rank 4'],

@@ -63,19 +63,18 @@ export function blockOf(site: Site, facts: Facts): Block | NoBlock {
   if (!score || !value || !site.input) return no('no-contraction', site.node.op)
   if (moreScores.length > 0) return no('several-scores', score.node.op)
   if (moreValues.length > 0) return no('several-values', value.node.op)
-  if (!isPassedThrough(site.output, value.node, site.valuePath, facts)) {
-    return site.valuePath.length > 0 || !feeds(site.output, value)
-      ? no('probability-operator', site.valuePath[0]?.node.op ?? value.node.op)
-      : no('shared-probabilities', site.output.name)
-  }
+  if (!isPassedThrough(site.output, value.node, site.valuePath, facts)) return notPassedThrough(site, value)
   const products = readProducts(score, value, facts)
   if ('reason' in products) return products
   const chain = readScoreChain(site, score, facts)
   return 'reason' in chain ? chain : assemble(products, chain, facts)
 }
 
-function feeds(probabilities: Value, value: Contraction): boolean {
-  return value.node.input(value.otherInput) === probabilities
+function notPassedThrough(site: Site, value: Contraction): NoBlock {
+  const [step] = site.valuePath
+  if (!step && value.node.input(value.otherInput) === site.output) return no('shared-probabilities', site.output.name)
+  const cast = site.valuePath.find(({ node }) => node.op === 'Cast')
+  return cast ? no('mixed-precision', cast.node.label) : no('probability-operator', (step?.node ?? value.node).op)
 }
 
 interface Products {

@@ -13,8 +13,7 @@ import { Value } from './value.ts'
 export class Graph {
   name = ''
   docString = ''
-  /** The node whose attribute holds the graph, the function whose body it is, or the model whose main graph it is. */
-  owner: Node | ModelFunction | Model | undefined
+  #owner: Node | ModelFunction | Model | undefined
   readonly inputs: Value[] = []
   readonly #outputs: Value[] = []
   readonly #values = new Map<string, Value>()
@@ -26,11 +25,23 @@ export class Graph {
   /** Whether anything in the graph, nested graphs included, changed since it was read. */
   edited = false
   #counter = 0
+  /** Of an outermost graph: how many graphs of its tree have a value of a name. Counted when first asked for. */
+  #names: Map<string, number> | undefined
+
+  /** The node whose attribute holds the graph, the function whose body it is, or the model whose main graph it is. */
+  get owner(): Node | ModelFunction | Model | undefined {
+    return this.#owner
+  }
+
+  set owner(owner: Node | ModelFunction | Model | undefined) {
+    this.outermost().#names = undefined
+    this.#owner = owner
+    this.outermost().#names = undefined
+  }
 
   /** The enclosing graph, when this one is nested in a node of it. */
   get parent(): Graph | undefined {
-    const owner = this.owner
-    return owner instanceof Node ? owner.graph : undefined
+    return this.#owner instanceof Node ? this.#owner.graph : undefined
   }
 
   get nodeCount(): number {
@@ -89,6 +100,8 @@ export class Graph {
     if (found) return found
     const value = new Value(this, name)
     this.#values.set(name, value)
+    const names = this.outermost().#names
+    names?.set(name, (names.get(name) ?? 0) + 1)
     return value
   }
 
@@ -101,15 +114,23 @@ export class Graph {
 
   /** `hint`, or `hint_1`, `hint_2`, … when the name is taken anywhere in the model this graph is part of. */
   freeName(hint: string): string {
-    const taken = (name: string): boolean => {
-      for (const graph of this.outermost().withNested()) if (graph.#values.has(name)) return true
-      return false
-    }
+    const names = this.outermost().#countNames()
+    const taken = (name: string): boolean => (names.get(name) ?? 0) > 0
     if (!taken(hint)) return hint
     for (;;) {
       const name = `${hint}_${++this.#counter}`
       if (!taken(name)) return name
     }
+  }
+
+  #countNames(): Map<string, number> {
+    if (this.#names) return this.#names
+    const names = new Map<string, number>()
+    for (const graph of this.withNested()) {
+      for (const name of graph.#values.keys()) names.set(name, (names.get(name) ?? 0) + 1)
+    }
+    this.#names = names
+    return names
   }
 
   /** The main graph or function body this graph is nested in; itself when not nested. */
@@ -135,7 +156,10 @@ export class Graph {
   /** Removes the definition of a value nobody uses any more (an initializer or the output of a removed node). */
   removeValue(value: Value): void {
     if (value.isUsed) throw bug(`value "${value.name}" is removed while in use`, { value: value.name })
-    this.#values.delete(value.name)
+    if (this.#values.delete(value.name)) {
+      const names = this.outermost().#names
+      names?.set(value.name, (names.get(value.name) ?? 1) - 1)
+    }
     this.touch()
   }
 
@@ -171,6 +195,7 @@ export class Graph {
     if (node.next) node.next.previous = node.previous
     else this.#last = node.previous
     node.removed = true
+    if (node.subgraphs.length > 0) this.outermost().#names = undefined
     this.#size--
     this.touch()
   }

@@ -109,7 +109,7 @@ export class Value {
   /** Points every reader at `other`, graph outputs included unless `keepOutputs`. */
   replaceUsesWith(other: Value, options: { keepOutputs?: boolean; except?: Node } = {}): void {
     for (const { node, index } of this.uses) if (node !== options.except) node.setInput(index, other)
-    if (options.keepOutputs) return
+    if (options.keepOutputs || this.outputUses === 0) return
     for (const graph of this.graph.withNested()) {
       graph.outputs.forEach((value, index) => {
         if (value === this) graph.setOutput(index, other)

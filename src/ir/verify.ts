@@ -46,6 +46,7 @@ function verifyGraph(
   sorted: boolean,
 ): void {
   const ready = new Set(outer)
+  const uses = new Uses()
   for (const value of graph.inputs) ready.add(value)
   if (!sorted) for (const node of graph.nodes()) for (const value of node.outputs) if (value) ready.add(value)
   for (const value of graph.values.values()) {
@@ -57,7 +58,7 @@ function verifyGraph(
     for (const [index, input] of node.inputs.entries()) {
       if (input === undefined) continue
       if (!ready.has(input)) failNode(`reads "${input.name}" before it is produced or from a scope it cannot see`, node)
-      if (!input.uses.some((use) => use.node === node && use.index === index)) fail('does not know a use', input)
+      if (!uses.of(input).get(node)?.includes(index)) fail('does not know a use', input)
     }
     if (!imports.has(node.domain)) failNode(`is of domain "${node.domain}", which is not imported`, node)
     for (const nested of node.subgraphs) verifyGraph(nested, ready, imports, sorted)
@@ -69,6 +70,24 @@ function verifyGraph(
     }
   }
   for (const output of graph.outputs) if (!ready.has(output)) fail('is a graph output that nothing produces', output)
+}
+
+/** The uses of values by node: a weight may be read by every layer. */
+class Uses {
+  readonly #byValue = new Map<Value, Map<Node, number[]>>()
+
+  of(value: Value): ReadonlyMap<Node, readonly number[]> {
+    const known = this.#byValue.get(value)
+    if (known) return known
+    const byNode = new Map<Node, number[]>()
+    for (const { node, index } of value.uses) {
+      const indices = byNode.get(node)
+      if (indices) indices.push(index)
+      else byNode.set(node, [index])
+    }
+    this.#byValue.set(value, byNode)
+    return byNode
+  }
 }
 
 function fail(what: string, value: Value): never {

@@ -1,8 +1,10 @@
 import type { DType, Value } from '../ir/index.ts'
 import { dtypes } from '../ir/index.ts'
+import { FunctionIndex, functionOf } from './functions.ts'
 
 /** Element type of a value, from the nodes that made it where nobody declared it; `undefined` when that cannot be told. */
 export function dtypeOf(value: Value): DType | undefined {
+  const functions = new FunctionIndex()
   const seen = new Set<Value>()
   const open = [value]
   for (let at = open.pop(); at; at = open.pop()) {
@@ -10,7 +12,10 @@ export function dtypeOf(value: Value): DType | undefined {
     seen.add(at)
     const dtype = at.dtype !== undefined && at.dtype !== dtypes.undefined ? at.dtype : madeType(at)
     if (dtype !== undefined) return dtype
-    open.push(...sourcesOf(at).reverse())
+    const sources = sourcesOf(at, functions)
+    const declared = sources.find((source) => source.dtype !== undefined && source.dtype !== dtypes.undefined)
+    if (declared) return declared.dtype
+    open.push(...sources.reverse())
   }
   return undefined
 }
@@ -40,16 +45,25 @@ function madeType({ producer: node }: Value): DType | undefined {
 }
 
 /** Values of the same element type that a value is made of, the surest first. */
-function sourcesOf(value: Value): Value[] {
+function sourcesOf(value: Value, functions: FunctionIndex): Value[] {
   const node = value.producer
-  if (!node) return []
+  if (!node) return argumentsFor(value, functions)
+  const callee = functions.callee(node)
+  if (callee) return [callee.body.outputs[node.outputs.indexOf(value)]].filter((result) => result !== undefined)
   if (node.op === 'If') {
     const index = node.outputs.indexOf(value)
     return node.subgraphs.flatMap((graph) => graph.outputs[index] ?? [])
   }
-  // What a function or an operator of another domain gives is not known from what it takes.
+  // What an operator of another domain gives is not known from what it takes.
   const ports = typedBy.get(node.op) ?? (known.has(node.domain) ? [0] : [])
   return ports.flatMap((port) => node.input(port) ?? [])
+}
+
+/** What the callers of a function pass for one of its inputs. */
+function argumentsFor(value: Value, functions: FunctionIndex): Value[] {
+  const fn = functionOf(value.graph)
+  const index = fn?.body.inputs.indexOf(value) ?? -1
+  return fn && index >= 0 ? functions.callers(fn).flatMap((call) => call.input(index) ?? []) : []
 }
 
 const known = new Set(['', 'com.microsoft', 'outeffhop'])

@@ -24,15 +24,17 @@ function heading({ model }: ReportDocument, paint: Paint): string {
 }
 
 function siteTable(groups: readonly SiteGroup[], command: ReportDocument['command'], paint: Paint): string[] {
-  const rows = groups.slice(0, mostRows).map((group) => {
-    const { sites, name, first } = group
-    return [
+  const shown = groups.slice(0, mostRows)
+  const rows = alignRows(
+    shown.map(({ sites, name, first }) => [
       fate(first, command, paint),
       { text: sites.length > 1 ? `${name}  (${sites.length})` : name },
       why(first, paint),
-    ]
-  })
-  const lines = alignRows(rows)
+    ]),
+  )
+  // What a conversion has to say of a site comes as warnings.
+  const notes = (group: SiteGroup | undefined) => (command === 'explain' ? (group?.first.notes ?? []) : [])
+  const lines = rows.flatMap((row, i) => [row, ...notes(shown[i]).map((note) => paint.faint(`      ${note}`))])
   const hidden = groups.slice(mostRows).flatMap((group) => group.sites)
   if (hidden.length > 0) lines.push(paint.faint(`  and ${count(hidden.length, 'more site')}: --json lists all`))
   return lines

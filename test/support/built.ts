@@ -8,7 +8,7 @@ export const bin = join(root, 'bin/outeffhop-convert.js')
 
 /** Builds `dist` when it is missing or older than the sources: `bin` runs what is built. */
 export function ensureBuilt(): void {
-  const built = statSync(join(root, 'dist/src/index.js'), { throwIfNoEntry: false })
+  const built = statSync(join(root, 'dist/bundle/index.js'), { throwIfNoEntry: false })
   const newest = Math.max(...['src', 'passes'].flatMap((folder) => times(join(root, folder))))
   if (built && built.mtimeMs > newest) return
   const build = spawnSync('npm', ['run', 'build'], { cwd: root, encoding: 'utf8', shell: process.platform === 'win32' })

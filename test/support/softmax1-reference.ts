@@ -1,7 +1,6 @@
 import type { Attribute, Model, Node, Value } from '../../src/ir/index.ts'
 import { attr, Tensor } from '../../src/ir/index.ts'
 import { dtypeOf, shapeOf } from '../../src/ops/index.ts'
-import { openHopfield } from './hopfield-reference.ts'
 
 /**
  * Replaces the internal operators by their definitions in standard ones, so that any runtime can run a model that stands
@@ -15,7 +14,6 @@ import { openHopfield } from './hopfield-reference.ts'
 export function spellOut(model: Model): string | undefined {
   const defined = new Set(model.functions.map(({ domain, name }) => `${domain}::${name}`))
   for (const graph of model.graphs()) {
-    openHopfield(graph)
     for (const node of [...graph.nodes()]) {
       if (node.domain !== 'outeffhop' || defined.has(node.op)) continue
       const spell = node.opType === 'Softmax1' ? softmax1 : node.opType === 'HopfieldAttention' ? attention : undefined

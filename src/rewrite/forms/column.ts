@@ -1,7 +1,7 @@
 import type { Dim, DType, Node, Value } from '../../ir/index.ts'
 import { dtypes, Tensor } from '../../ir/index.ts'
 import type { Facts, Size } from '../../ops/index.ts'
-import { dtypeOf } from '../../ops/index.ts'
+import { dtypeOf, functionOf } from '../../ops/index.ts'
 import type { Ops } from '../ops.ts'
 import type { Softmax1Sink } from '../softmax1-node.ts'
 import { sinkValue } from '../softmax1-node.ts'
@@ -117,7 +117,8 @@ function declare(
   dtype: DType | undefined,
   { size }: Keys,
 ): void {
-  if (dtype === undefined || typeof size !== 'string') return
+  // Calls of a function may differ in their sizes.
+  if (dtype === undefined || typeof size !== 'string' || functionOf(value.graph)) return
   const shape: Dim[] = dims?.length === rank ? [...dims] : Array.from({ length: rank }, () => undefined)
   value.type = { kind: 'tensor', dtype, shape: shape.with(axis, grownDim(size)) }
 }

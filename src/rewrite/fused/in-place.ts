@@ -1,15 +1,15 @@
 import type { Site } from '../../attention/index.ts'
-import { dtypeOf } from '../../ops/index.ts'
+import type { Node, Value } from '../../ir/index.ts'
 import type { Facts } from '../../ops/index.ts'
+import { dtypeOf } from '../../ops/index.ts'
 import type { Form, FusedPart, TargetChoice } from '../../targets/index.ts'
 import { fusedObjection, fusedSince } from '../../targets/index.ts'
-import type { Node, Value } from '../../ir/index.ts'
 import type { Unsupported } from './expansion.ts'
 import { giveGroupQuerySink, giveHeadSink, partsOfGroupQuery, partsOfPaged } from './smooth-softmax.ts'
 import type { SharedValues } from './workbench.ts'
 import { Workbench } from './workbench.ts'
-import { giveMultiHeadZeroKey, partsOfMultiHead } from './zero-key-multi-head.ts'
 import { giveAttentionZeroKey, partsOfAttention } from './zero-key-attention.ts'
+import { giveMultiHeadZeroKey, partsOfMultiHead } from './zero-key-multi-head.ts'
 import type { SinkLogits } from './zero-row.ts'
 import { isZeroSink, simplest } from './zero-row.ts'
 
@@ -57,7 +57,9 @@ export function planInPlace(
   const sink = simplest(wanted.sink)
   const parts = conversion.parts(node, bench, sink)
   if ('unsupported' in parts) return { form: spec.form, refused: `"${node.label}" ${parts.unsupported}` }
-  const all = isZeroSink(sink) ? parts : [...parts, typeof sink === 'number' ? ('sink' as const) : ('sink-per-head' as const)]
+  const all = isZeroSink(sink)
+    ? parts
+    : [...parts, typeof sink === 'number' ? ('sink' as const) : ('sink-per-head' as const)]
   const refused = fusedObjection(spec, wanted.target, all, dtype)
   if (refused !== undefined) return { form: spec.form, refused }
   return { form: spec.form, since: fusedSince(spec, all), apply: () => conversion.apply(node, bench, sink) }

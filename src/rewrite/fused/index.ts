@@ -1,8 +1,9 @@
 /** Fused attention operators: what they compute, in standard operators, and how they take a sink where they stand. */
+
+export { convertInPlace } from './convert.ts'
 export type { Expansion, Unsupported } from './expansion.ts'
 export { replaceNode, unsupported } from './expansion.ts'
 export type { InPlacePlan, InPlaceRefusal } from './in-place.ts'
-export { convertInPlace } from './convert.ts'
 export { planInPlace, typeOfFused } from './in-place.ts'
 export { expandMergedAttention } from './merged-attention.ts'
 export { expandMultiHeadAttention } from './multi-head-attention.ts'

@@ -32,7 +32,9 @@ export function expandMergedAttention(node: Node, bench: Workbench): Expansion |
   ) as [Value, Value, Value]
   const past = node.input(inputs.past)
   const cached = (index: number): Value[] =>
-    past ? [bench.once(`past ${past.name} ${index}`, () => op.Squeeze(op.Slice(past, [index], [index + 1], [0]), [0]))] : []
+    past
+      ? [bench.once(`past ${past.name} ${index}`, () => op.Squeeze(op.Slice(past, [index], [index + 1], [0]), [0]))]
+      : []
   const k = past ? op.Concat([...cached(0), newKey], 2) : newKey
   const v = past ? op.Concat([...cached(1), newValue], 2) : newValue
   const frame: Frame = {

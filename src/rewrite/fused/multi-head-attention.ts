@@ -135,7 +135,7 @@ export function projectionBias(node: Node, { op, facts }: Workbench): readonly (
 function hiddenSize(node: Node, bias: Value, facts: Facts): number | undefined {
   const [query, key, value] = [0, 1, 2].map((port) => node.input(port))
   const total = facts.size(bias, -1)
-  const size = (x: Value | undefined): Size | undefined => x && facts.rank(x) === 3 ? facts.size(x, -1) : undefined
+  const size = (x: Value | undefined): Size | undefined => (x && facts.rank(x) === 3 ? facts.size(x, -1) : undefined)
   if (query && key && typeof size(query) === 'number') return size(query) as number
   if (typeof size(key) === 'number') return size(key) as number
   if (typeof total !== 'number') return undefined

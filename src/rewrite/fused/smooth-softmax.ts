@@ -21,7 +21,8 @@ export function partsOfGroupQuery(node: Node): FusedPart[] {
 /** What a com.microsoft::PagedAttention has beside its paged cache. */
 export function partsOfPaged(node: Node, { facts }: Workbench): FusedPart[] | Unsupported {
   if (facts.int(node, 'num_heads') === undefined) return unsupported('does not say how many heads it has')
-  if (node.string('kv_cache_layout') === 'LATENT') return unsupported('has a latent cache, beside which no sink is taken')
+  if (node.string('kv_cache_layout') === 'LATENT')
+    return unsupported('has a latent cache, beside which no sink is taken')
   return []
 }
 

@@ -24,7 +24,8 @@ export function partsOfAttention(node: Node, { facts }: Workbench, sink: SinkLog
   const causal = (facts.int(node, 'is_causal') ?? 0) !== 0
   const parts: FusedPart[] = []
   if (mask) {
-    if (facts.rank(mask) === undefined || dtypeOf(mask) === undefined) return unsupported('has a mask of unknown rank or type')
+    if (facts.rank(mask) === undefined || dtypeOf(mask) === undefined)
+      return unsupported('has a mask of unknown rank or type')
     parts.push((facts.rank(mask) as number) >= 3 && facts.size(mask, -3) !== 1 ? 'mask-per-head' : 'mask')
   } else if (!isZeroSink(sink)) parts.push('mask')
   if (causal) parts.push('causal')
@@ -45,11 +46,16 @@ export function partsOfAttention(node: Node, { facts }: Workbench, sink: SinkLog
  */
 export function giveAttentionZeroKey(node: Node, bench: Workbench, sink: SinkLogits): void {
   const { op } = bench
-  const rank = bench.facts.rank(node.input(ports.k) as Value) ?? (bench.facts.int(node, 'q_num_heads') === undefined ? 4 : 3)
+  const rank =
+    bench.facts.rank(node.input(ports.k) as Value) ?? (bench.facts.int(node, 'q_num_heads') === undefined ? 4 : 3)
   const mask = node.input(ports.mask) ?? (isZeroSink(sink) ? undefined : maskOfZeros(node, bench))
   if (mask) node.setInput(ports.mask, longerMask(node, bench, mask, sink))
   const lengths = node.input(ports.lengths)
-  if (lengths) node.setInput(ports.lengths, bench.once(`one more ${lengths.name}`, () => op.Add(lengths, op.ints([1]))))
+  if (lengths)
+    node.setInput(
+      ports.lengths,
+      bench.once(`one more ${lengths.name}`, () => op.Add(lengths, op.ints([1]))),
+    )
   const past = [ports.pastKey, ports.pastValue].map((port) => node.input(port))
   const causal = (bench.facts.int(node, 'is_causal') ?? 0) !== 0
   if (past[0] && past[1]) {

@@ -37,10 +37,15 @@ export function zeroPast(bench: Workbench, sizes: { batch: AxisAt; heads: AxisAt
 }
 
 /** A mask that hides nothing: zeros [1, 1, S, T] for queries and keys [.., length, size] and a past in front of the keys. */
-export function zeroMask(bench: Workbench, { queries, keys, past }: { queries: Value; keys: Value; past?: Value | undefined }): Value {
+export function zeroMask(
+  bench: Workbench,
+  { queries, keys, past }: { queries: Value; keys: Value; past?: Value | undefined },
+): Value {
   const { op } = bench
   const own = bench.length({ value: keys, axis: -2 })
-  const length = past ? bench.once(`joined ${past.name} ${keys.name}`, () => op.Add(bench.length({ value: past, axis: -2 }), own)) : own
+  const length = past
+    ? bench.once(`joined ${past.name} ${keys.name}`, () => op.Add(bench.length({ value: past, axis: -2 }), own))
+    : own
   const rows = bench.length({ value: queries, axis: -2 })
   return bench.once(`zero mask ${rows.name} ${length.name} ${bench.dtype}`, () =>
     op.ConstantOfShape(op.Concat([op.ints([1, 1]), rows, length], 0), Tensor.of(bench.dtype, [1], [0])),
@@ -62,7 +67,11 @@ export function dropFront(node: Node, output: number, axis: number, bench: Workb
   if (!original) return
   const { place } = bench.op
   // Declared, because the runtime cannot infer the type of an optional output.
-  const longer = place.graph.newValue(`${original.name}/with_sink`, { kind: 'tensor', dtype: bench.dtype, shape: undefined })
+  const longer = place.graph.newValue(`${original.name}/with_sink`, {
+    kind: 'tensor',
+    dtype: bench.dtype,
+    shape: undefined,
+  })
   node.setOutput(output, longer)
   const behind = new Ops({ ...place, before: node.next, name: original.name })
   const cut = behind.Slice(longer, [1], [Number.MAX_SAFE_INTEGER], [axis])
@@ -79,7 +88,13 @@ export function withSinkColumn(bench: Workbench, mask: Value, rank: number, sink
   if (typeof sink === 'number') return inFront(bench, mask, rank, -1, sink)
   const { op } = bench
   return bench.once(`heads ${mask.name} ${sink.join()}`, () => {
-    const wide = rank === 4 ? mask : op.Unsqueeze(mask, Array.from({ length: 4 - rank }, (_, i) => i))
+    const wide =
+      rank === 4
+        ? mask
+        : op.Unsqueeze(
+            mask,
+            Array.from({ length: 4 - rank }, (_, i) => i),
+          )
     const one = op.ints([1])
     const length = (axis: number): Value => op.Slice(op.Shape(wide), [axis], [axis + 1], [0])
     const logits = op.constant(Tensor.of(bench.dtype, [1, sink.length, 1, 1], sink))

@@ -1,7 +1,7 @@
 import type { Block, BlockMask, BlockOperand, Site } from '../../attention/index.ts'
 import type { Node, Value } from '../../ir/index.ts'
-import { dtypeOf } from '../../ops/index.ts'
 import type { Facts } from '../../ops/index.ts'
+import { dtypeOf } from '../../ops/index.ts'
 import type { Form } from '../../targets/index.ts'
 import { removeDead } from '../dead.ts'
 import { fillWhere, sumOf } from '../fused/bias.ts'
@@ -32,7 +32,11 @@ export function formBlock(site: Site, block: Block, form: Form, facts: Facts, sh
   const dtype = dtypeOf(block.v.value) ?? (dtypeOf(site.output) as number)
   const bench = new Workbench(contraction, dtype, facts, shared)
   const layout = layoutOf(block, form)
-  const [q, k, v] = [block.q, block.k, block.v].map((operand) => operandAs(bench, operand, layout)) as [Value, Value, Value]
+  const [q, k, v] = [block.q, block.k, block.v].map((operand) => operandAs(bench, operand, layout)) as [
+    Value,
+    Value,
+    Value,
+  ]
   const mask = maskOf(bench, block.masks)
   const original = layout === 'BSE' && block.output.packed ? block.output.packed : block.output.value
   const producer = original.producer as Node

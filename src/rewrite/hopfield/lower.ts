@@ -1,7 +1,7 @@
 import type { Node, Value } from '../../ir/index.ts'
 import { attr, dtypes, Tensor } from '../../ir/index.ts'
-import { dtypeOf } from '../../ops/index.ts'
 import type { Facts } from '../../ops/index.ts'
+import { dtypeOf } from '../../ops/index.ts'
 import type { Form } from '../../targets/index.ts'
 import type { SharedValues } from '../fused/workbench.ts'
 import { Workbench } from '../fused/workbench.ts'
@@ -136,7 +136,12 @@ function scoreShaped(bench: Workbench, mask: Value, queries: Value, keys?: Value
   const four =
     rank === 4
       ? mask
-      : bench.once(`rank 4 ${mask.name}`, () => op.Unsqueeze(mask, Array.from({ length: 4 - rank }, (_, i) => i)))
+      : bench.once(`rank 4 ${mask.name}`, () =>
+          op.Unsqueeze(
+            mask,
+            Array.from({ length: 4 - rank }, (_, i) => i),
+          ),
+        )
   const rows = { value: queries, axis: -2 }
   const columns = keys && { value: keys, axis: -2 }
   const wide = facts.size(four, -2) === facts.size(queries, -2)
