@@ -384,6 +384,17 @@ export function runtimeRefusedModel(message: string, path: string | undefined): 
   return new ConvertError('runtime-model', 'runtime', `ONNX Runtime does not load the model: ${message}`, at(path))
 }
 
+/** Neither the model that was given nor its conversion loads. */
+export function runtimeRefusesBoth(message: string, path: string): ConvertError {
+  return new ConvertError(
+    'runtime-neither',
+    'runtime',
+    `neither the model nor its conversion loads in ONNX Runtime here: ${message}`,
+    { path },
+    'It may need another execution provider or custom operators. --no-verify writes the conversion untried.',
+  )
+}
+
 /** A call of the runtime took too long. */
 export function runtimeTimedOut(milliseconds: number): ConvertError {
   return new ConvertError(
@@ -469,8 +480,6 @@ export function tooDeep(at: Place): ConvertError {
 export function usage(message: string, hint?: string): ConvertError {
   return new ConvertError('usage', 'usage', message, {}, hint)
 }
-
-/** Attention is left that is not Softmax1. */
 
 function at(path: string | undefined): Place {
   return path === undefined ? {} : { path }

@@ -29,7 +29,7 @@ export async function verifyConverted(candidate: Candidate, signal: AbortSignal 
   } catch (error) {
     if (!(error instanceof ConvertError)) throw error
     const { runtime } = candidate
-    const judged = error.code === 'runtime-model' || error.code === 'runtime-broken'
+    const judged = ['runtime-model', 'runtime-neither', 'runtime-broken'].includes(error.code)
     if (judged && runtime !== null && compareVersions(installed, runtime) < 0) {
       return unknown(`it needs ONNX Runtime ${runtime}, and ${installed} is installed`)
     }

@@ -200,6 +200,11 @@ describe.skipIf(!installed)('trying a converted model', () => {
     await expect(attempt(softmax, nan)).rejects.toMatchObject({ code: 'runtime-broken' })
   })
 
+  it('tells a model that could not be loaded before from one that was broken', async () => {
+    const unknown = 'g (float[N,4] x) => (float[N,4] y) { y = NoSuchOp(x) }'
+    await expect(attempt(unknown, unknown)).rejects.toMatchObject({ code: 'runtime-neither', exitCode: 5 })
+  })
+
   it('reports an input neither model runs on', async () => {
     const never = 'g (float[N,4] x) => (float[N,4] y) <int64[1] s = {5}> { y = Reshape(x, s) }'
     expect(await attempt(never, never)).toMatchObject({ ran: false, reason: expect.stringContaining('Reshape') })

@@ -152,7 +152,8 @@ class RuntimeProcess {
           : setTimeout(() => this.#kill(runtimeTimedOut(this.#timeout ?? 0)), this.#timeout)
       this.#pending.set(id, { resolve, reject, explain, timer })
       this.#keepAlive(true)
-      this.#child.send({ id, ...request }, (error) => error && this.#fail(runtimeCrashed(error.message, this.#stderr)))
+      // A process that cannot be sent to has ended or is about to; its exit says how.
+      this.#child.send({ id, ...request }, (error) => error && this.#child.kill('SIGKILL'))
     })
   }
 

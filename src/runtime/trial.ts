@@ -1,4 +1,4 @@
-import { ConvertError, runtimeBrokenModel } from '../errors.ts'
+import { ConvertError, runtimeBrokenModel, runtimeRefusesBoth } from '../errors.ts'
 import type { Model, Tensor } from '../ir/index.ts'
 import { isFloat } from '../ir/index.ts'
 import type { Sizes } from './feeds.ts'
@@ -17,6 +17,8 @@ export interface TrialInput {
   readonly original: string | Uint8Array
 }
 
+type Outputs = Readonly<Record<string, Tensor>>
+
 /** Tried in order until one runs: models differ in which sizes they accept where they declare none. */
 const guesses: readonly Sizes[] = [
   { batch: 2, other: 8, past: 4 },
@@ -30,20 +32,21 @@ const guesses: readonly Sizes[] = [
 /**
  * Loads the converted model and runs it once on small seeded input.
  *
- * Throws `runtime-model` when it does not load, and `runtime-broken` when the original runs on an input on which the
- * converted model fails or gives NaN. An input that the original does not run on either proves nothing: the next is tried.
+ * Throws `runtime-model` when it does not load, `runtime-neither` when the original does not either, and `runtime-broken`
+ * when the original runs on an input on which the converted model fails or gives NaN. An input that the original does not
+ * run on proves nothing: the next is tried.
  */
 export async function tryConverted(
   { model, path, original }: TrialInput,
   options: SessionOptions = {},
 ): Promise<Trial> {
-  const converted = await openSession(path, options)
+  const converted = await openConverted(path, original, options)
   let reference: Session | undefined
   try {
     let reason = ''
     for (const sizes of guesses) {
       const { feeds, refused } = generateFeeds(model, sizes, 1)
-      if (refused !== undefined) {
+      if (feeds === undefined) {
         reason = refused
         continue
       }
@@ -51,17 +54,11 @@ export async function tryConverted(
       if (typeof got !== 'string' && nanOutputs(got).length === 0) return { ran: true }
       reference ??= await openSession(original, options)
       const expected = await outcome(reference, feeds)
-      if (typeof expected === 'string') {
-        reason = expected
-        continue
+      if (typeof expected !== 'string') {
+        refuseBroken(got, expected, path)
+        return { ran: true }
       }
-      if (typeof got === 'string')
-        throw runtimeBrokenModel(`the converted model fails where the original runs: ${got}`, path)
-      const before = new Set(nanOutputs(expected))
-      const broken = nanOutputs(got).find((name) => !before.has(name))
-      if (broken !== undefined)
-        throw runtimeBrokenModel(`output "${broken}" is NaN where the original is a number`, path)
-      return { ran: true }
+      reason = expected
     }
     return { ran: false, reason }
   } finally {
@@ -70,8 +67,38 @@ export async function tryConverted(
   }
 }
 
+/** Refuses a conversion that is worse than its original on the same input. */
+function refuseBroken(got: Outputs | string, expected: Outputs, path: string): void {
+  if (typeof got === 'string')
+    throw runtimeBrokenModel(`the converted model fails where the original runs: ${got}`, path)
+  const before = new Set(nanOutputs(expected))
+  const broken = nanOutputs(got).find((name) => !before.has(name))
+  if (broken !== undefined) throw runtimeBrokenModel(`output "${broken}" is NaN where the original is a number`, path)
+}
+
+/** A model that does not load is no fault of the conversion when the original does not load either. */
+async function openConverted(
+  path: string,
+  original: TrialInput['original'],
+  options: SessionOptions,
+): Promise<Session> {
+  try {
+    return await openSession(path, options)
+  } catch (error) {
+    if (!isRefusal(error)) throw error
+    const reference = await openSession(original, options).catch((refused) => refused)
+    if (isRefusal(reference)) throw runtimeRefusesBoth(reference.message, path)
+    if (!(reference instanceof Error)) await reference.close()
+    throw error
+  }
+}
+
+function isRefusal(error: unknown): error is ConvertError {
+  return error instanceof ConvertError && error.code === 'runtime-model'
+}
+
 /** The outputs, or why the runtime refuses the feeds. */
-async function outcome(session: Session, feeds: Feeds): Promise<Record<string, Tensor> | string> {
+async function outcome(session: Session, feeds: Feeds): Promise<Outputs | string> {
   try {
     return await session.run(feeds)
   } catch (error) {
@@ -80,7 +107,7 @@ async function outcome(session: Session, feeds: Feeds): Promise<Record<string, T
   }
 }
 
-function nanOutputs(outputs: Readonly<Record<string, Tensor>>): string[] {
+function nanOutputs(outputs: Outputs): string[] {
   const small = (tensor: Tensor) => isFloat(tensor.dtype) && tensor.size <= 1 << 20
   return Object.entries(outputs)
     .filter(([, tensor]) => small(tensor) && tensor.toNumbers().some(Number.isNaN))

@@ -1,7 +1,7 @@
 import type { DType } from '../ir/index.ts'
 import { dtypeName } from '../ir/index.ts'
-import { compareVersions } from './version.ts'
 import type { Form, FormSpec, TargetChoice } from './target.ts'
+import { compareVersions } from './version.ts'
 
 /** What decides which form a site can have. */
 export interface FormFacts {

@@ -53,7 +53,8 @@ export const ort: Target = {
       form: 'mha-zero-key',
       summary: 'A zero key and a zero value added to com.microsoft.MultiHeadAttention.',
       conditions: { dtypes: [float, float16], sink: 'zero', mask: false },
-      source: 'Measured on 1.19 to 1.30 without a mask: a fast path of the CPU provider. With a bias right from 1.21 only.',
+      source:
+        'Measured on 1.19 to 1.30 without a mask: a fast path of the CPU provider. With a bias right from 1.21 only.',
     },
     {
       form: 'zero-key',

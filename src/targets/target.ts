@@ -2,14 +2,7 @@ import type { DType } from '../ir/index.ts'
 import type { FusedSpec } from './fused.ts'
 
 /** How Softmax1 attention is spelled in a written model. */
-export const forms = [
-  'gqa',
-  'attention-zero-key',
-  'mha-zero-key',
-  'zero-key',
-  'function',
-  'primitives',
-] as const
+export const forms = ['gqa', 'attention-zero-key', 'mha-zero-key', 'zero-key', 'function', 'primitives'] as const
 export type Form = (typeof forms)[number]
 
 /** Execution providers a result can be written for; `any` means it must be right on all of them. */

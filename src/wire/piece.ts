@@ -40,9 +40,15 @@ export function totalSize(pieces: readonly Piece[]): number {
   return size
 }
 
-/** A field that holds a message or bytes: tag, length, content. */
+/** A field that holds a message or bytes: tag, length, content. One piece of bytes when its content is bytes. */
 export function delimited(number: number, pieces: readonly Piece[]): Piece {
-  return groupPiece([bytesPiece(Buffer.concat([head(number, wireType.bytes), varint(totalSize(pieces))])), ...pieces])
+  const start = Buffer.concat([head(number, wireType.bytes), varint(totalSize(pieces))])
+  const parts: Uint8Array[] = [start]
+  for (const piece of pieces) {
+    if (piece.kind !== 'bytes') return groupPiece([bytesPiece(start), ...pieces])
+    parts.push(piece.bytes)
+  }
+  return bytesPiece(Buffer.concat(parts))
 }
 
 export function stringField(number: number, text: string): Piece {

@@ -131,9 +131,12 @@ export class FileSource implements Source {
     return this.#refill(position, length)
   }
 
-  /** Reading on gets larger reads, jumping small ones: a scan over large payloads touches little of the file. */
+  /**
+   * Reading on gets larger reads, and so does skipping less than was read at a time; a long jump gets a small one. So a
+   * scan over large payloads touches little of the file, and one over many small ones makes few calls.
+   */
   #refill(position: number, length: number): number {
-    const goesOn = position >= this.#base && position <= this.#end
+    const goesOn = position >= this.#base && position <= this.#end + this.#ahead
     this.#ahead = goesOn ? Math.min(this.#ahead * 2, largestWindow) : smallestRead
     const wanted = Math.min(Math.max(length, this.#ahead), this.size - position)
     if (wanted < length) throw ended(this, position + length)

@@ -2,7 +2,7 @@
 
 export { convertInPlace } from './convert.ts'
 export type { Expansion, Unsupported } from './expansion.ts'
-export { replaceNode, unsupported } from './expansion.ts'
+export { replaceNode } from './expansion.ts'
 export type { InPlacePlan, InPlaceRefusal } from './in-place.ts'
 export { planInPlace, typeOfFused } from './in-place.ts'
 export { expandMergedAttention } from './merged-attention.ts'
