@@ -9,12 +9,14 @@ import {
   formBlock,
   headsInside,
   isSoftmax1,
+  operatorOf,
   opsetOf,
+  partsOfBlock,
   SharedValues,
   sinkOf,
 } from '../src/rewrite/index.ts'
 import type { FormSpec } from '../src/targets/index.ts'
-import { candidates, objection } from '../src/targets/index.ts'
+import { candidates, fusedObjection, objection } from '../src/targets/index.ts'
 
 /**
  * Replaces a Softmax1 node and everything from q, k and v to the context by one HopfieldAttention node, where the first form of
@@ -39,7 +41,7 @@ function form(site: Site, facts: Facts, shared: SharedValues, context: PassConte
   for (const spec of candidates(context.target, context.form)) {
     // What comes after a form for any site is never reached.
     if (!blockForms.has(spec.form)) return false
-    const refused = refusal(site, block, spec, context)
+    const refused = refusal(site, block, spec, facts, context)
     if (refused === undefined) {
       const node = formBlock(site, block as Block, spec.form, facts, shared)
       const output = node.output()
@@ -54,13 +56,21 @@ function form(site: Site, facts: Facts, shared: SharedValues, context: PassConte
 }
 
 /** Why the form cannot be used for the site. */
-function refusal(site: Site, block: Block | NoBlock, spec: FormSpec, context: PassContext): string | undefined {
+function refusal(
+  site: Site,
+  block: Block | NoBlock,
+  spec: FormSpec,
+  facts: Facts,
+  context: PassContext,
+): string | undefined {
   const known = 'reason' in block ? undefined : block
   const { values } = sinkOf(site.node)
+  const sink = values.length === 1 ? (values[0] as number) : values
+  const dtype = site.input && dtypeOf(site.input)
   const refused = objection(spec, context.target, {
-    dtype: site.input && dtypeOf(site.input),
+    dtype,
     opset: opsetOf(site.graph),
-    sink: values.length === 1 ? (values[0] as number) : values,
+    sink,
     mask: (known?.masks.length ?? 0) > 0,
     // A site that is no block is refused for that and not for what is not known about it.
     headSize: known ? known.headSize : 0,
@@ -69,6 +79,9 @@ function refusal(site: Site, block: Block | NoBlock, spec: FormSpec, context: Pa
   if (refused !== undefined) return refused
   if (known === undefined) return sentences[(block as NoBlock).reason]((block as NoBlock).detail)
   if (functionOf(site.graph)) return 'it is in a function'
+  const operator = context.target.target.fused.find(({ op }) => op === operatorOf(spec.form))
+  const wrong = operator && fusedObjection(operator, context.target, partsOfBlock(known, sink, spec.form, facts), dtype)
+  if (wrong !== undefined) return wrong
   return spec.form === context.form ? unfit(known, spec) : (unfit(known, spec) ?? awkward(known, spec))
 }
 

@@ -15,7 +15,15 @@ export {
   typeOfFused,
   Workbench,
 } from './fused/index.ts'
-export { blockForms, formBlock, headsInside, isHopfield, lowerHopfield } from './hopfield/index.ts'
+export {
+  blockForms,
+  formBlock,
+  headsInside,
+  isHopfield,
+  lowerHopfield,
+  operatorOf,
+  partsOfBlock,
+} from './hopfield/index.ts'
 export type { Place } from './ops.ts'
 export { Ops } from './ops.ts'
 export { importDomain, opsetOf, ownDomain } from './opset.ts'

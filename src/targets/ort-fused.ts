@@ -54,6 +54,8 @@ export const ortFused: readonly FusedSpec[] = [
       // The CUDA kernel refuses a bias beside a sink.
       bias: { since: '1.22', providers: ['cpu', 'webgpu'] },
       scores: { since: '1.23' },
+      // Tried on 1.30 alone.
+      'softcap-and-mask': { since: '1.30' },
       // Only the flash kernel of the CUDA provider reads the values of head_sink; on older GPUs they count as 0.
       sink: { since: '1.23', providers: ['cpu', 'webgpu'] },
       'sink-per-head': { since: '1.23', providers: ['cpu', 'webgpu'] },

@@ -2,3 +2,4 @@
 export { formBlock, headsInside } from './form-block.ts'
 export { blockForms, lowerHopfield } from './lower.ts'
 export { isHopfield } from './node.ts'
+export { operatorOf, partsOfBlock } from './parts.ts'
