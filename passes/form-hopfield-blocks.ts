@@ -9,6 +9,7 @@ import {
   formBlock,
   headsInside,
   isSoftmax1,
+  isStepwise,
   operatorOf,
   opsetOf,
   partsOfBlock,
@@ -30,7 +31,12 @@ export const formHopfieldBlocks = definePass({
   run(model, context) {
     const facts = new Facts()
     const shared = new SharedValues()
-    const sites = findSites(model).filter((site) => isSoftmax1(site.node))
+    // In the order of the nodes that are replaced, so that what blocks share stands before all of them.
+    const order = new Map([...model.graphs()].flatMap((graph) => [...graph.nodes()]).map((node, i) => [node, i]))
+    const place = (site: Site): number => order.get(site.values[0]?.node ?? site.node) ?? 0
+    const sites = findSites(model)
+      .filter((site) => isSoftmax1(site.node))
+      .sort((a, b) => place(a) - place(b))
     return sites.filter((site) => form(site, facts, shared, context)).length
   },
 })
@@ -75,6 +81,7 @@ function refusal(
     // A site that is no block is refused for that and not for what is not known about it.
     headSize: known ? known.headSize : 0,
     selfAttention: known ? known.sameLength : true,
+    stepwise: spec.form !== context.form && isStepwise(site, facts),
   })
   if (refused !== undefined) return refused
   if (known === undefined) return sentences[(block as NoBlock).reason]((block as NoBlock).detail)

@@ -9,6 +9,7 @@ import {
   definePass,
   equivalent,
   isSoftmax1,
+  isStepwise,
   lowerToPrimitives,
   opsetOf,
   planZeroKey,
@@ -64,9 +65,10 @@ function choose(
     sink: sink.heads ? sink.values : (sink.values[0] as number),
     mask: true,
   }
+  const stepwise = isStepwise(site, columns.facts)
   for (const spec of candidates(context.target, context.form)) {
     if (spec.form !== 'zero-key' && spec.form !== 'primitives') continue
-    const refused = objection(spec, context.target, facts)
+    const refused = objection(spec, context.target, { ...facts, stepwise: stepwise && spec.form !== context.form })
     if (refused !== undefined) rejected.push({ form: spec.form, reason: refused })
     else if (spec.form === 'primitives') break
     else {

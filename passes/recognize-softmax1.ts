@@ -2,6 +2,7 @@ import type { Site } from '../src/attention/index.ts'
 import { findSites } from '../src/attention/index.ts'
 import type { Node, Value } from '../src/ir/index.ts'
 import { annotationOf } from '../src/ir/index.ts'
+import { Facts, sliceBounds } from '../src/ops/index.ts'
 import { definePass, equivalent, insertSoftmax1, removeDead } from '../src/rewrite/index.ts'
 
 /**
@@ -40,24 +41,46 @@ function shared(values: readonly number[]): number | readonly number[] {
   return values.every((value) => value === values[0]) ? (values[0] as number) : values
 }
 
-/** The site with the appended column left out at both ends, when nothing but the cut reads the probabilities. */
+/** The site with the appended column left out at both ends, when nothing but the cut of just that column reads the result. */
 function withoutColumn(site: Site): Site | undefined {
   if (site.spelling !== 'softmax1-pad-slice') return undefined
+  const facts = new Facts()
   const append = site.input?.producer
   const [cut, ...others] = site.output.consumers
   const output = cut?.output()
   if (!append || !cut || others.length > 0 || site.output.outputUses > 0 || cut.op !== 'Slice' || !output)
     return undefined
-  const input = scoresOf(append)
-  return input && { ...site, input, output, node: cut, nodes: [cut, ...site.nodes, append] }
+  const column = columnOf(append, site.axis, facts)
+  if (!column || !cutsOff(cut, column.side, site.axis, facts)) return undefined
+  return { ...site, input: column.scores, output, node: cut, nodes: [cut, ...site.nodes, append] }
 }
 
-function scoresOf(append: Node): Value | undefined {
-  if (append.op === 'Pad') return append.input(0)
-  // The column may stand first or last: the scores are the operand that is computed from more than constants and shapes.
-  return append.op === 'Concat' && append.inputs.length === 2
-    ? append.inputs.find((value) => value?.producer && !columnMakers.has(value.producer.opType))
-    : undefined
+/** The scores before one column was appended or prepended by Pad or Concat. */
+function columnOf(append: Node, axis: number, facts: Facts): { scores: Value; side: 'first' | 'last' } | undefined {
+  const [a, b] = append.inputs
+  if (append.op === 'Pad' && a) {
+    const pads = facts.ints(append, 'pads') ?? facts.numbers(b)
+    const rank = (pads?.length ?? 0) / 2
+    if (!pads || append.input(3) || pads.reduce((sum, pad) => sum + Math.abs(pad), 0) !== 1) return undefined
+    return pads[2 * rank + axis] === 1
+      ? { scores: a, side: 'last' }
+      : pads[rank + axis] === 1
+        ? { scores: a, side: 'first' }
+        : undefined
+  }
+  if (append.op !== 'Concat' || append.inputs.length !== 2 || !a || !b) return undefined
+  const ones = [facts.size(a, axis) === 1, facts.size(b, axis) === 1]
+  return ones[0] === ones[1] ? undefined : ones[1] ? { scores: a, side: 'last' } : { scores: b, side: 'first' }
 }
 
-const columnMakers = new Set(['Constant', 'ConstantOfShape', 'Expand', 'Tile'])
+/** Whether a Slice drops exactly the first or the last element of an axis and nothing else. */
+function cutsOff(cut: Node, side: 'first' | 'last', axis: number, facts: Facts): boolean {
+  const [bound, ...more] = sliceBounds(cut, facts) ?? []
+  const rank = cut.input(0) && facts.rank(cut.input(0) as Value)
+  if (!bound || more.length > 0 || rank === undefined || bound.step !== 1) return false
+  if (bound.axis !== axis && bound.axis !== axis + rank) return false
+  const size = facts.size(cut.input(0) as Value, axis)
+  const { start, end } = bound
+  if (side === 'last') return start === 0 && (end === -1 || (typeof size === 'number' && end === size - 1))
+  return start === 1 && ((typeof end === 'number' && end >= 2 ** 31 - 1) || (end !== undefined && end === size))
+}

@@ -310,6 +310,21 @@ describe('external data that is written', () => {
     expect(tensor.externalData.map(({ key }: { key: string }) => key)).toEqual(['location', 'offset', 'length'])
   })
 
+  it('of a node that took it over from a Constant node', async () => {
+    const model = place(externalConstantModel(at('w.bin')))
+    const [constant] = model.graph.nodes()
+    if (!constant) throw new Error('the model has no nodes')
+    const [w, next] = [constant.output(0), constant.next]
+    const attributes = constant.attributes
+    model.graph.remove(constant)
+    model.graph.insert({ opType: 'Constant', name: 'new', attributes }, [], [w], next)
+    const path = join(folder, 'outside/out.onnx')
+    await saveModel(model, path)
+    rmSync(join(folder, 'home'), { recursive: true })
+    if (ort) expect(await runFloats(ort, path, input, [elements])).toEqual(expected)
+    expect(readdirSync(join(folder, 'outside')).sort()).toEqual(['out.onnx', expect.stringMatching(/\.data$/), 'w.bin'])
+  })
+
   it('large tensors start at pages, what two tensors share is there once, shapes and small tensors stay', async () => {
     const source = join(folder, 'home/input.onnx')
     writeSynthetic(source, { layers: 1, width: 512, heads: 4 })

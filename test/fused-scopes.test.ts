@@ -57,7 +57,7 @@ describe('fused operators in other graphs', () => {
     const sites = convert(model, version)
     expect(sites.map((site) => site.converted)).toEqual([true, true])
     expect(sites.map((site) => site.graph.split('/').at(-1))).toEqual(['then_branch', 'else_branch'])
-    expect(new Set(sites.map((site) => site.form))).toEqual(new Set([version === '1.20' ? 'zero-key' : 'mha-zero-key']))
+    expect(sites.map((site) => site.form === 'mha-zero-key')).toEqual([version !== '1.20', version !== '1.20'])
     for (const which of [0, 1]) {
       const feeds = [
         ...qkv,
@@ -102,6 +102,46 @@ describe('what fused operators share', () => {
     convert(model)
     expect(opsIn(model).filter((opType) => opType === 'Where').length).toBe(4)
   })
+})
+
+it('blocks that lie inside one another share a mask that stands before both', async () => {
+  const model = modelOf(`${header(23)} main (${inputs}, bool[B, 1, S, S] in3) => (${type} y)
+    <int64[4] split = {0, 0, ${H}, ${D}}, int64[3] merge = {0, 0, ${E}}, float low = {-3.4028235e38}> {
+      q0 = Reshape (in0, split) q = Transpose <perm = [0, 2, 1, 3]> (q0) k0 = Reshape (in1, split) k = Transpose <perm = [0, 2, 3, 1]> (k0)
+      v0 = Reshape (in2, split) v = Transpose <perm = [0, 2, 1, 3]> (v0)
+      s1 = MatMul (q, k) m1 = Where (in3, s1, low) p1 = Softmax (m1)
+      s2 = MatMul (v, k) m2 = Where (in3, s2, low) p2 = Softmax (m2)
+      c2 = MatMul (p2, v) d2 = Transpose <perm = [0, 2, 1, 3]> (c2) y2 = Reshape (d2, merge)
+      c1 = MatMul (p1, v) d1 = Transpose <perm = [0, 2, 1, 3]> (c1) y1 = Reshape (d1, merge) y = Add (y1, y2) }`)
+  const target = { target: targets.get('ort')!, version: '1.30', provider: 'cpu' } as const
+  const sites = convert(model, '1.30', { target })
+  expect(sites.map((site) => site.form)).toEqual(['gqa', 'gqa'])
+  expect(opsIn(model).filter((op) => op === 'Where')).toHaveLength(1)
+  const all = {
+    dtype: 'bool',
+    value: { dims: [B, 1, S, S], data: new Float64Array(B * S * S).fill(1) },
+    shape: ['B', 1, 'S', 'S'],
+  } as const
+  const [q, k, v] = qkv.map((feed) => splitHeads(feed.value, H)) as [Dense, Dense, Dense]
+  const [a, b] = [q, v].map((x) => mergeHeads(attend({ q: x, k, v, scale: 1, sink: () => 0 }).output)) as [Dense, Dense]
+  await expectOutput(model, [...qkv, all], { dims: a.dims, data: a.data.map((x, i) => x + b.data[i]!) }, 4e-6)
+})
+
+it('PagedAttention gets a sink per head, on the only provider that has it', () => {
+  const text = `${header(17)} main (float16[N, 32] q, float16[N, 32] k, float16[N, 32] v, float16[P, 16, 4, 8] kc, float16[P, 16, 4, 8] vc,
+    int32[C] starts, int32[B] lengths, int32[B, M] table) => (float16[N, 32] y, float16[P, 16, 4, 8] ko, float16[P, 16, 4, 8] vo) {
+      [paged] y, ko, vo = com.microsoft.PagedAttention <num_heads = 4, kv_num_heads = 4> (q, k, v, kc, vc, starts, lengths, table) }`
+  const refused = convert(modelOf(text), '1.30')
+  expect(refused).toMatchObject([{ converted: false, message: expect.stringContaining('cuda only') }])
+  const model = modelOf(text)
+  const target = { target: targets.get('ort')!, version: '1.30', provider: 'cuda' } as const
+  const { report } = runPipeline(model, passes, { target })
+  expect([...report.sites.values()]).toMatchObject([{ converted: true, form: 'gqa', sink: 0 }])
+  expect(report.provider).toMatchObject({ name: 'cuda' })
+  const [node] = [...model.graph.nodes()]
+  expect(node?.input(11)?.initializer?.toNumbers()).toEqual([0, 0, 0, 0])
+  expect(node?.input(11)?.initializer?.dtype).toBe(10)
+  expect(findSites(model).map((site) => site.verdict.kind)).toEqual(['already-softmax1'])
 })
 
 describe('what the user chose', () => {
@@ -149,9 +189,9 @@ describe('half precision', () => {
   const feeds = [...half, integers('int32', [2, 5], ['B'])]
 
   it.each([
-    ['opened', '1.20', 'zero-key'],
-    ['with a zero key', '1.21', 'mha-zero-key'],
-  ])('%s', async (_how, version, form) => {
+    ['opened', '1.20', false],
+    ['with a zero key', '1.21', true],
+  ])('%s', async (_how, version, inPlace) => {
     const model = modelOf(
       `${header(17)} main (${inputs}, int32[B] in3) => (${type} y) {
         y = com.microsoft.MultiHeadAttention <num_heads = ${H}> (in0, in1, in2, , in3) }`.replaceAll(
@@ -159,7 +199,8 @@ describe('half precision', () => {
         'float16[',
       ),
     )
-    expect(convert(model, version)).toMatchObject([{ converted: true, form }])
+    const sites = convert(model, version)
+    expect(sites.map((site) => [site.converted, site.form === 'mha-zero-key'])).toEqual([[true, inPlace]])
     // Outputs up to about 3 in half precision: 2^-10.
     await expectOutput(model, feeds, reference(half, [2, 5]), 2e-3)
   })

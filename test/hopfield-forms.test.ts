@@ -131,7 +131,7 @@ const takes = (form: Form, spelling: Spelling): boolean =>
 const choice = (form: Form): TargetChoice => ({
   target: targets.get('ort')!,
   version: '1.30',
-  provider: form === 'gqa' ? 'cpu' : 'any',
+  provider: form === 'gqa' || form === 'attention-zero-key' ? 'cpu' : 'any',
 })
 
 function modelOf(spelling: Spelling, feeds: readonly Feed[]) {

@@ -238,6 +238,13 @@ describe('an edit changes the messages that were edited and nothing else', () =>
     expect(hex(bytes)).toBe(hex(Buffer.concat(expected)))
   })
 
+  it('is written as often as one likes', () => {
+    const model = openModel(original, { budget: 400 })
+    nodeOf(model, 'relu').name = 'renamed'
+    const first = modelToBytes(model)
+    for (let i = 0; i < 100; i++) expect(modelToBytes(model)).toEqual(first)
+  })
+
   it('a removed opset import', () => {
     const bytes = Buffer.concat([original, len(8, len(1, 'other'), int(2, 1))])
     const result = edited((model) => model.removeOpset('other'), bytes)

@@ -42,7 +42,8 @@ export function classify(n: Normaliser, frame: Frame | undefined, wiring: Wiring
 }
 
 function byName(n: Normaliser, policies: Policies): Verdict | undefined {
-  if (policies.force?.(n.node.label)) return isForced(n.node)
+  // A user may decide what a softmax is for, not what it computes.
+  if (policies.force?.(n.node.label) && n.problem === undefined && n.axis !== undefined) return isForced(n.node)
   if (policies.only && !policies.only(n.node.label)) return because('rejected', 'excluded', n.node)
   return undefined
 }

@@ -88,12 +88,23 @@ function denominatorAt(value: Value, facts: Facts): Denominator | undefined {
     const node = peelRow(term)?.producer
     if (node?.op === 'Add' || node?.op === 'Sum') open.push(...node.inputs.filter((v) => v !== undefined))
     else if (!sum && (node?.op === 'ReduceSum' || node?.op === 'ReduceL1')) sum = node
-    else if (node?.op === 'Clip' || (node?.op === 'Max' && pick(node, (v) => isEpsilon(v, facts))))
+    else if (
+      (node?.op === 'Clip' && isFloor(node, facts)) ||
+      (node?.op === 'Max' && pick(node, (v) => isEpsilon(v, facts)))
+    )
       open.push(...node.inputs.slice(0, node.op === 'Clip' ? 1 : 2).filter((v) => v !== undefined))
     else extras.push(term)
   }
   const summed = sum?.input(0)
   return sum && summed ? { summed, sum, extras } : undefined
+}
+
+/** Clip that only keeps a denominator off zero. */
+function isFloor(node: Node, facts: Facts): boolean {
+  const low = node.input(1) ? facts.scalar(node.input(1)) : node.float('min')
+  return (
+    node.input(2) === undefined && !node.attributes.has('max') && low !== undefined && Math.abs(low) <= largestEpsilon
+  )
 }
 
 function isEpsilon(value: Value, facts: Facts): boolean {
@@ -115,7 +126,7 @@ function meaningOf(extras: readonly Value[], shift: Shift | undefined, facts: Fa
   const [term, ...more] = terms
   if (!term) return { sink: { kind: 'none' } }
   if (more.length > 0) return { sink: { kind: 'none' }, problem: 'unknown-denominator' }
-  const numbers = facts.numbers(peelRow(term))
+  const numbers = sinkNumbers(peelRow(term), facts)
   if (numbers?.every((x) => x > 0)) {
     if (shift)
       return {
@@ -136,12 +147,20 @@ function meaningOf(extras: readonly Value[], shift: Shift | undefined, facts: Fa
   if (sameRow(negated(exponent, facts), shift.maximum)) return { sink: { kind: 'zero' } }
   const parts = difference(exponent, facts)
   if (!parts || !sameRow(parts.right, shift.maximum)) return { sink: { kind: 'none' }, problem: 'unknown-denominator' }
-  const sink = facts.numbers(parts.left)
+  const sink = sinkNumbers(parts.left, facts)
   if (sink) return { sink: sinkFrom(sink) }
   return facts.isConstant(parts.left) ? { sink: { kind: 'learned' } } : unknownSink
 }
 
 const unknownSink: Added = { sink: { kind: 'none' }, problem: 'unknown-sink' }
+
+/** One number, or one for each head: a constant of several numbers must lie along the third axis from the end. */
+function sinkNumbers(value: Value | undefined, facts: Facts): number[] | undefined {
+  const numbers = facts.numbers(value)
+  if (!numbers || !value || numbers.length === 1) return numbers
+  const shape = facts.shape(value)
+  return shape?.at(-3) === numbers.length ? numbers : undefined
+}
 
 function sinkFrom(values: number[]): Sink {
   return values.every((s) => s === 0) ? { kind: 'zero' } : { kind: 'constant', value: values }

@@ -1,5 +1,6 @@
 import type { Node, Value } from '../ir/index.ts'
 import type { Facts } from '../ops/index.ts'
+import { reducedAxes } from '../ops/index.ts'
 import { difference, peel, peelRow, producedBy } from './peel.ts'
 import type { Sink } from './site.ts'
 
@@ -27,7 +28,8 @@ export function sigmoidGate(
 /** The nodes that compute logsumexp of the scores. */
 function rowSum(value: Value | undefined, scores: Value, probabilities: Value, facts: Facts): Node[] | undefined {
   const lse = peelRow(value)?.producer
-  if (lse?.op === 'ReduceLogSumExp') return peel(lse.input(0)) === peel(scores) ? [lse] : undefined
+  const overKeys = (node: Node): boolean => isOverKeys(node, probabilities, facts)
+  if (lse?.op === 'ReduceLogSumExp') return peel(lse.input(0)) === peel(scores) && overKeys(lse) ? [lse] : undefined
   const parts = difference(peelRow(value), facts)
   const maximum = peelRow(parts?.left)?.producer
   const log = peelRow(parts?.right)?.producer
@@ -35,7 +37,17 @@ function rowSum(value: Value | undefined, scores: Value, probabilities: Value, f
   const matches =
     maximum?.op === 'ReduceMax' &&
     peel(maximum.input(0)) === peel(scores) &&
+    overKeys(maximum) &&
     peak &&
+    overKeys(peak) &&
     peel(peak.input(0)) === probabilities
   return parts && log && peak && matches ? [parts.node, maximum, log, peak] : undefined
+}
+
+/** Whether a reduction is over the axis of the softmax and no other. */
+function isOverKeys(node: Node, probabilities: Value, facts: Facts): boolean {
+  const rank = facts.rank(probabilities)
+  const axis = probabilities.producer?.int('axis') ?? -1
+  const axes = reducedAxes(node, facts)
+  return axes?.length === 1 && (axes[0] === axis || (rank !== undefined && axes[0] === axis - rank))
 }

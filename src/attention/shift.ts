@@ -41,7 +41,7 @@ function maximumOf(
   const through = (ports: readonly number[]): Node[] | undefined => {
     for (const port of ports) {
       const inner = maximumOf(node.input(port), x, axis, facts, depth - 1)
-      if (inner) return [...inner, node]
+      if (inner && isOneARow(node, port, axis, facts)) return [...inner, node]
     }
     return undefined
   }
@@ -71,4 +71,14 @@ function reduces(node: Node, axis: number | undefined, facts: Facts): boolean {
 /** Whether a maximum is taken of `x`; of anything when no `x` is given. */
 function isOver(node: Node, x: Value | undefined): boolean {
   return x === undefined || peel(node.input(0)) === peel(x)
+}
+
+/** Whether the operands beside the maximum hold one number a row, so that what comes out does too. */
+function isOneARow(node: Node, port: number, axis: number | undefined, facts: Facts): boolean {
+  if (axis === undefined) return true
+  return node.inputs.every((value, i) => {
+    if (!value || i === port) return true
+    const rank = facts.rank(value)
+    return rank !== undefined && (rank < -axis || facts.size(value, axis) === 1)
+  })
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { join, resolve } from 'node:path'
+import { lstatSync } from 'node:fs'
+import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { interrupted, outputIsInput, outputTooLarge } from '../errors.ts'
 import type { Model } from '../ir/index.ts'
@@ -85,7 +86,13 @@ function refuseInputs(document: Document | undefined, path: string, mode: Extern
   const { home, source } = document ?? {}
   const inputs = [...(document?.locations ?? [])].map((location) => join(home ?? '', location))
   if (mode === 'link' && source?.path !== undefined) inputs.push(source.path)
-  if (inputs.some((input) => resolve(input) === resolve(path))) throw outputIsInput(path)
+  if (inputs.some((input) => isSameFile(input, path))) throw outputIsInput(path)
+}
+
+/** Whether two paths name one file, whatever way they are written. A link is not the file it leads to. */
+function isSameFile(input: string, output: string): boolean {
+  const [a, b] = [input, output].map((path) => lstatSync(path, { bigint: true, throwIfNoEntry: false }))
+  return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino
 }
 
 /** The files an output is copied from. */

@@ -2,6 +2,7 @@ import type { Attribute, ModelFunction, Node, Tensor, Value } from '../ir/index.
 import { FunctionIndex, functionOf } from './functions.ts'
 import { recordOf } from './records.ts'
 import type { Size } from './size.ts'
+import { sizeOfName } from './size.ts'
 import { isStatic, mergeShapes } from './symbols.ts'
 import { contentOfTensor, largestContent } from './tensor-content.ts'
 
@@ -22,6 +23,8 @@ const unknown: Fact = { shape: undefined, content: undefined }
 export class Facts {
   readonly #facts = new Map<Value, Fact>()
   readonly #constant = new Map<Value, boolean>()
+  /** Values whose facts are being computed. */
+  readonly #open = new Set<Value>()
   readonly #functions = new FunctionIndex()
 
   /** Shape with every axis named; `undefined` when the rank is unknown. */
@@ -152,9 +155,11 @@ export class Facts {
   #fact(value: Value): Fact {
     const known = this.#facts.get(value)
     if (known) return known
+    // A function whose result feeds a later call of itself depends on itself: that way nothing is known.
+    if (this.#open.has(value)) return unknown
     // Explicit stack: graphs are deeper than the call stack. `open` guards against cycles through functions.
     const stack: Value[] = [value]
-    const open = new Set<Value>()
+    const open = this.#open
     while (stack.length > 0) {
       const top = stack.at(-1) as Value
       if (this.#facts.has(top)) {
@@ -168,6 +173,7 @@ export class Facts {
         continue
       }
       this.#facts.set(top, this.#compute(top))
+      open.delete(top)
       stack.pop()
     }
     return this.#facts.get(value) ?? unknown
@@ -176,7 +182,7 @@ export class Facts {
   #sources(value: Value): Value[] {
     if (value.initializer || isStatic(value.shape, value)) return []
     const node = value.producer
-    if (!node) return this.#actuals(value).slice(0, 1)
+    if (!node) return this.#actuals(value)
     const callee = this.callee(node)
     if (callee) return [callee.body.outputs[node.outputs.indexOf(value)]].filter((v) => v !== undefined)
     if (node.opType === 'If' && node.domain === '')
@@ -186,7 +192,7 @@ export class Facts {
 
   #compute(value: Value): Fact {
     const tensor = value.initializer
-    if (tensor) return { shape: tensor.dims, content: contentOfTensor(tensor) }
+    if (tensor) return { shape: tensor.dims, content: isDefault(value) ? undefined : contentOfTensor(tensor) }
     const inferred = this.#infer(value)
     return {
       shape: mergeShapes(value.type?.kind === 'tensor' ? value.type.shape : undefined, inferred.shape, value),
@@ -197,8 +203,8 @@ export class Facts {
   #infer(value: Value): Fact {
     const node = value.producer
     if (!node) {
-      const [actual] = this.#actuals(value)
-      return actual ? this.#known(actual) : unknown
+      const [first, ...rest] = this.#actuals(value).map((actual) => this.#known(actual))
+      return rest.reduce((a, b) => agreement(a, b, value), first ?? unknown)
     }
     const output = node.outputs.indexOf(value)
     const callee = this.callee(node)
@@ -236,4 +242,19 @@ function sameAttribute(a: Attribute, b: Attribute | undefined): boolean {
   if ('value' in a && 'value' in b && a.kind !== 'tensor' && a.kind !== 'graph')
     return String(a.value) === String(b.value)
   return a === b
+}
+
+/** An initializer of a graph input is a default that a caller may override, from IR version 4 on. */
+function isDefault(value: Value): boolean {
+  return value.isInput && (value.graph.model?.irVersion ?? 0) >= 4
+}
+
+/** What two calls of a function have in common: sizes that differ get a name of their own. */
+function agreement(a: Fact, b: Fact, value: Value): Fact {
+  const same = a.content?.length === b.content?.length && a.content?.every((x, i) => x === b.content?.[i])
+  const shape =
+    a.shape && a.shape.length === b.shape?.length
+      ? a.shape.map((size, i) => (size === b.shape?.[i] ? size : sizeOfName(`${value.name}[${i}]`)))
+      : undefined
+  return { shape, content: same ? a.content : undefined }
 }

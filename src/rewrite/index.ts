@@ -2,6 +2,7 @@
 export { removeDead } from './dead.ts'
 export { Columns } from './forms/column.ts'
 export { lowerToPrimitives } from './forms/primitives.ts'
+export { isStepwise } from './forms/stepwise.ts'
 export { planZeroKey } from './forms/zero-key.ts'
 export type { Expansion, InPlacePlan, InPlaceRefusal, Unsupported } from './fused/index.ts'
 export {

@@ -32,7 +32,8 @@ export class Ops {
   And = (a: Value, b: Value) => this.#node('And', [a, b])
   Cast = (x: Value, to: DType) => this.#node('Cast', [x], { to: attr.int(to) })
   Concat = (xs: readonly Value[], axis: number) => this.#node('Concat', xs, { axis: attr.int(axis) })
-  ConstantOfShape = (shape: Value, value: Tensor) => this.#node('ConstantOfShape', [shape], { value: attr.tensor(value) })
+  ConstantOfShape = (shape: Value, value: Tensor) =>
+    this.#node('ConstantOfShape', [shape], { value: attr.tensor(value) })
   Div = (a: Value, b: Value) => this.#node('Div', [a, b])
   Equal = (a: Value, b: Value) => this.#node('Equal', [a, b])
   Exp = (x: Value) => this.#node('Exp', [x])
@@ -105,7 +106,9 @@ export class Ops {
     if (this.place.opset < 11)
       return this.#node('Pad', [x], { mode: attr.string('constant'), pads: attr.ints(pads), value: attr.float(value) })
     const fill = value === 0 ? undefined : this.scalar(value, dtype)
-    return this.#node('Pad', fill ? [x, this.ints(pads), fill] : [x, this.ints(pads)], { mode: attr.string('constant') })
+    return this.#node('Pad', fill ? [x, this.ints(pads), fill] : [x, this.ints(pads)], {
+      mode: attr.string('constant'),
+    })
   }
 
   /** A constant 1-D int64 tensor. */
@@ -173,7 +176,8 @@ function constantIn(graph: Graph, tensor: Tensor): Value {
   const pool = pools.get(graph) ?? new Map<string, Value>()
   pools.set(graph, pool)
   const size = tensor.payload?.byteLength ?? 0
-  const bytes = tensor.payload && size <= 4096 ? Buffer.from(tensor.payload.read(0, size)).toString('base64') : undefined
+  const bytes =
+    tensor.payload && size <= 4096 ? Buffer.from(tensor.payload.read(0, size)).toString('base64') : undefined
   const key = `${tensor.dtype}/${tensor.dims.join()}/${bytes}`
   const known = bytes === undefined ? undefined : pool.get(key)
   if (known && graph.values.get(known.name) === known) return known
@@ -193,6 +197,11 @@ function takesInitializers(graph: Graph): boolean {
 function constantNode(graph: Graph, tensor: Tensor): Value {
   const value = graph.newValue(constantName)
   const [first] = graph.nodes()
-  graph.insert({ name: value.name, opType: 'Constant', attributes: new Map([['value', attr.tensor(tensor)]]) }, [], [value], first)
+  graph.insert(
+    { name: value.name, opType: 'Constant', attributes: new Map([['value', attr.tensor(tensor)]]) },
+    [],
+    [value],
+    first,
+  )
   return value
 }

@@ -20,7 +20,8 @@ export function importDomain(graph: Graph, domain: string, version = 1): void {
 /** Takes our domain out of the imports again where no node and no function is of it. */
 export function dropUnusedImport(model: Model): void {
   const used = (graph: Graph): boolean => {
-    for (const nested of graph.withNested()) for (const node of nested.nodes()) if (node.domain === ownDomain) return true
+    for (const nested of graph.withNested())
+      for (const node of nested.nodes()) if (node.domain === ownDomain) return true
     return false
   }
   for (const fn of model.functions) if (!used(fn.body)) fn.opsetImports.delete(ownDomain)

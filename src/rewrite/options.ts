@@ -2,17 +2,27 @@
 export type Option =
   | { readonly kind: 'flag'; readonly default: boolean; readonly describe: string }
   | { readonly kind: 'number'; readonly default: number; readonly describe: string }
-  | { readonly kind: 'choice'; readonly default: string | undefined; readonly choices: readonly string[]; readonly describe: string }
+  | {
+      readonly kind: 'choice'
+      readonly default: string | undefined
+      readonly choices: readonly string[]
+      readonly describe: string
+    }
 
 export type OptionSet = Readonly<Record<string, Option>>
 
 /** The values a pass sees for its declared options. */
 export type OptionValues<O extends OptionSet> = {
-  readonly [K in keyof O]: O[K] extends { kind: 'flag' } ? boolean : O[K] extends { kind: 'number' } ? number : string | undefined
+  readonly [K in keyof O]: O[K] extends { kind: 'flag' }
+    ? boolean
+    : O[K] extends { kind: 'number' }
+      ? number
+      : string | undefined
 }
 
 export const option = {
   flag: (fallback: boolean, describe: string) => ({ kind: 'flag', default: fallback, describe }) as const,
   number: (fallback: number, describe: string) => ({ kind: 'number', default: fallback, describe }) as const,
-  choice: (choices: readonly string[], describe: string) => ({ kind: 'choice', default: undefined, choices, describe }) as const,
+  choice: (choices: readonly string[], describe: string) =>
+    ({ kind: 'choice', default: undefined, choices, describe }) as const,
 }

@@ -1,5 +1,5 @@
 import type { Policies } from '../attention/index.ts'
-import { ConvertError, bug } from '../errors.ts'
+import { bug, ConvertError } from '../errors.ts'
 import type { Model } from '../ir/index.ts'
 import { isSorted, verify } from '../ir/index.ts'
 import type { Form, TargetChoice } from '../targets/index.ts'

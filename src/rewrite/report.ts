@@ -76,7 +76,10 @@ export class Report {
 
   /** Raises what the result needs; a lower demand changes nothing. */
   require(need: { runtime?: string; provider?: string; reason: string }): void {
-    if (need.runtime !== undefined && (this.runtime === null || compareVersions(need.runtime, this.runtime.version) > 0))
+    if (
+      need.runtime !== undefined &&
+      (this.runtime === null || compareVersions(need.runtime, this.runtime.version) > 0)
+    )
       this.runtime = { version: need.runtime, reason: need.reason }
     if (need.provider !== undefined) this.provider = { name: need.provider, reason: need.reason }
   }

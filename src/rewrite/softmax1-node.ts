@@ -29,11 +29,14 @@ export function insertSoftmax1(site: Site, sink: number | readonly number[]): No
   const perHead = values.length > 1 && values.some((s) => s !== values[0])
   if (perHead && site.heads?.count !== values.length) throw sinkHeads(node.label, values.length, site.heads?.count)
   const zero = !perHead && values[0] === 0
-  const sinkValue = zero
-    ? undefined
-    : graph.newValue(`${output.name}/sink`)
+  const sinkValue = zero ? undefined : graph.newValue(`${output.name}/sink`)
   if (sinkValue)
-    sinkValue.initializer = Tensor.of(dtypes.double, perHead ? [values.length] : [], perHead ? values : values.slice(0, 1), sinkValue.name)
+    sinkValue.initializer = Tensor.of(
+      dtypes.double,
+      perHead ? [values.length] : [],
+      perHead ? values : values.slice(0, 1),
+      sinkValue.name,
+    )
   const attributes = new Map([['axis', attr.int(site.axis)]])
   if (perHead && site.heads) {
     attributes.set('heads_axis', attr.int(site.heads.axis))
@@ -54,8 +57,7 @@ export function sinkOf(node: Node): Softmax1Sink {
   const tensor = node.input(1)?.initializer
   const axis = node.int('heads_axis')
   const values = tensor ? tensor.toNumbers() : [0]
-  const heads =
-    axis === undefined ? undefined : { axis, count: values.length, merged: node.int('heads_merged') === 1 }
+  const heads = axis === undefined ? undefined : { axis, count: values.length, merged: node.int('heads_merged') === 1 }
   return { values, heads }
 }
 
@@ -70,7 +72,12 @@ export function sinkValue(ops: Ops, sink: Softmax1Sink, x: Value, dtype: number)
   const perHead = ops.constant(Tensor.of(dtype, dims, values))
   if (!heads.merged) return perHead
   const rank = dims.length
-  const merged = ops.Slice(ops.Shape(x), [heads.axis], [heads.axis === -1 ? Number.MAX_SAFE_INTEGER : heads.axis + 1], [0])
+  const merged = ops.Slice(
+    ops.Shape(x),
+    [heads.axis],
+    [heads.axis === -1 ? Number.MAX_SAFE_INTEGER : heads.axis + 1],
+    [0],
+  )
   const repeats = [ops.Div(merged, ops.ints([values.length]))]
   if (rank > 1) repeats.push(ops.ints(Array.from({ length: rank - 1 }, () => 1)))
   return ops.Tile(perHead, ops.Concat(repeats, 0))

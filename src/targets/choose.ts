@@ -12,11 +12,13 @@ export interface FormFacts {
   /** Unknown outside of a fused form. */
   readonly headSize?: number | undefined
   readonly selfAttention?: boolean
+  /** Queries come one or a few at a time, against many keys. */
+  readonly stepwise?: boolean
 }
 
 /** Why a form cannot be used for a site on a target; undefined when its conditions hold. */
 export function objection(spec: FormSpec, choice: TargetChoice, facts: FormFacts): string | undefined {
-  const { since, providers, opset, dtypes, sink, mask, headSizeMultipleOf, selfAttention } = spec.conditions
+  const { since, providers, opset, dtypes, sink, mask, headSizeMultipleOf, selfAttention, copiesKeys } = spec.conditions
   const { version, provider } = choice
   if (since !== undefined && version !== undefined && compareVersions(version, since) < 0)
     return `needs ${choice.target.name} ${since} or later, the result must run on ${version}`
@@ -34,6 +36,7 @@ export function objection(spec: FormSpec, choice: TargetChoice, facts: FormFacts
     return `needs a head size that is a multiple of ${headSizeMultipleOf}, it is ${facts.headSize}`
   if (headSizeMultipleOf !== undefined && facts.headSize === undefined) return 'needs a known head size'
   if (selfAttention && facts.selfAttention !== true) return 'needs queries and keys of one length'
+  if (copiesKeys && facts.stepwise) return 'copies all keys and values for every step of a few queries'
   return undefined
 }
 

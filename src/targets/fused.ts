@@ -82,6 +82,11 @@ export function fusedSince(spec: FusedSpec, parts: readonly FusedPart[]): string
     .at(-1)
 }
 
+/** Whether an operator with these parts is right on some providers only. */
+export function fusedNeedsProvider(spec: FusedSpec, parts: readonly FusedPart[]): boolean {
+  return [spec.conditions, ...parts.map((part) => spec.parts[part])].some((conditions) => conditions?.providers)
+}
+
 const words: Readonly<Record<FusedPart, string>> = {
   mask: 'a mask',
   'mask-per-head': 'a mask that differs between heads',

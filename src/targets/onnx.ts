@@ -22,7 +22,7 @@ export const onnx: Target = {
     {
       form: 'zero-key',
       summary: 'A zero key and a zero value added to the plain operators, in place.',
-      conditions: { sink: 'any', mask: true },
+      conditions: { sink: 'any', mask: true, copiesKeys: true },
       source: 'Exact by construction: softmax over the scores and one score equal to the sink.',
     },
     {

@@ -45,21 +45,29 @@ export const ort: Target = {
     {
       form: 'attention-zero-key',
       summary: 'A zero key and a zero value in front of the Attention operator of opset 23 and later.',
-      conditions: { since: '1.23', opset: 23, dtypes: [float], sink: 'any', mask: true },
+      conditions: {
+        since: '1.23',
+        providers: ['cpu'],
+        opset: 23,
+        dtypes: [float],
+        sink: 'any',
+        mask: true,
+        copiesKeys: true,
+      },
       source:
-        'Measured on 1.23 to 1.30. In half precision it computes in half precision: slower than plain operators and less exact.',
+        'Measured on 1.23 to 1.30. In half precision it computes in half precision: slower than plain operators and less exact. Read in their source: the CUDA kernel of some releases refuses boolean masks and grouped heads, the WebGPU kernel says it is not implemented.',
     },
     {
       form: 'mha-zero-key',
       summary: 'A zero key and a zero value added to com.microsoft.MultiHeadAttention.',
-      conditions: { dtypes: [float, float16], sink: 'zero', mask: false },
+      conditions: { dtypes: [float, float16], sink: 'zero', mask: false, copiesKeys: true },
       source:
         'Measured on 1.19 to 1.30 without a mask: a fast path of the CPU provider. With a bias right from 1.21 only.',
     },
     {
       form: 'zero-key',
       summary: 'A zero key and a zero value added to the plain operators, in place.',
-      conditions: { dtypes: [float, float16, bfloat16, dtypes.double], sink: 'any', mask: true },
+      conditions: { dtypes: [float, float16, bfloat16, dtypes.double], sink: 'any', mask: true, copiesKeys: true },
       source: 'Measured on 1.19 to 1.30; standard operators only, so right on every provider.',
     },
     {

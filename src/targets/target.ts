@@ -25,6 +25,8 @@ export interface FormConditions {
   readonly headSizeMultipleOf?: number
   /** Queries and keys must be of one length. */
   readonly selfAttention?: boolean
+  /** Copies all keys and values: not where queries come one or a few at a time, unless it is asked for by name. */
+  readonly copiesKeys?: boolean
   /** Only taken when asked for by name. */
   readonly onRequest?: boolean
 }

@@ -1,4 +1,4 @@
-import type { Budget } from './budget.ts'
+import { Budget } from './budget.ts'
 import { Scan } from './scan.ts'
 import type { Source } from './source.ts'
 
@@ -57,9 +57,9 @@ export class Fields {
     return new Scan(this.source, this.bodyOf(index), this.endOf(index))
   }
 
-  /** The fields of the message that is the body of a field. */
+  /** The fields of the message that is the body of a field, which may cost as much as all of the file did. */
   inside(index: number): Fields {
-    return new Fields(this.source, this.bodyOf(index), this.endOf(index), this.budget)
+    return this.part(this.bodyOf(index), this.endOf(index), new Budget(this.budget.limit))
   }
 
   field(index: number): Field {
@@ -67,8 +67,8 @@ export class Fields {
   }
 
   /** The fields of a message that lies somewhere in this one. */
-  part(start: number, end: number): Fields {
-    return new Fields(this.source, start, end, this.budget)
+  part(start: number, end: number, budget: Budget): Fields {
+    return new Fields(this.source, start, end, budget)
   }
 
   #add(scan: Scan): void {

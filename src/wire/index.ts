@@ -7,7 +7,6 @@ export {
   bytesPiece,
   delimited,
   floatField,
-  groupPiece,
   intField,
   rangePiece,
   streamPiece,

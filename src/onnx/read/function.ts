@@ -26,7 +26,7 @@ export class FunctionOrigin {
 /** Reads a model-local function. Its body is a graph whose inputs and outputs have names and no declared types. */
 export function readFunction(document: Document, model: Model, field: Field): ModelFunction {
   document.budget.take(16, field.source, field.start)
-  const origin = new GraphOrigin(field.inside())
+  const origin = new GraphOrigin(field.fields.part(field.body, field.end, document.budget))
   const body = new Graph()
   body.origin = origin
   const text = { name: '', domain: '', overload: '' }

@@ -69,7 +69,7 @@ export function readNodes(document: Document, graph: Graph, origin: GraphOrigin,
     origin.owners[i] = node
     for (const { graph: inner, start, end } of nested) {
       if (depth + 2 * nestingDepth > depthLimit) throw tooDeep(place(fields.source, start))
-      readGraph(document, inner, fields.part(start, end), depth + nestingDepth)
+      readGraph(document, inner, fields.part(start, end, document.budget), depth + nestingDepth)
     }
   }
 }

@@ -33,7 +33,7 @@ export function readModel(document: Document): Model {
     producerVersion: model.producerVersion,
     docString: model.docString,
   }
-  if (graph) readGraph(document, model.graph, graph.inside(), 1)
+  if (graph) readGraph(document, model.graph, fields.part(graph.body, graph.end, document.budget), 1)
   for (let i = 0; i < fields.count; i++) {
     if (fields.number(i) !== M.functions || fields.wire(i) !== wireType.bytes) continue
     model.functions.push(readFunction(document, model, new Field(fields, i)))

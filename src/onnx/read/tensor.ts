@@ -82,7 +82,8 @@ function tensorOf(document: Document, field: Field, found: Found): Tensor {
   const { name, dtype, dims, raw, typed } = found
   const head = { name, dtype, dims, origin: field }
   const isString = dtype === dtypes.string
-  const hasUnread = typed && (raw || found.isExternal || isString || found.isMixed || typed.number !== typedField(dtype))
+  const hasUnread =
+    typed && (raw || found.isExternal || isString || found.isMixed || typed.number !== typedField(dtype))
   if (hasUnread) checkMessage(field.at(), 'Tensor')
   if (found.isExternal) {
     for (const [key, value] of found.external) if (key === 'location') document.locations.add(value)

@@ -94,13 +94,21 @@ class Placement {
         if (value.initializer && !isSparse) yield { tensor: value.initializer, graph }
       }
     }
-    for (const node of this.#document?.externalNodes ?? []) {
-      if (node.removed) continue
+    for (const node of this.#nodesWithData()) {
       for (const attribute of node.attributes.values()) {
         if (attribute.kind === 'tensor') yield { tensor: attribute.value, graph: node.graph, node }
         if (attribute.kind === 'tensors')
           for (const tensor of attribute.value) yield { tensor, graph: node.graph, node }
       }
+    }
+  }
+
+  /** Nodes that may have external data in an attribute: those that were read with it, and new ones that got it from them. */
+  *#nodesWithData(): Generator<Node> {
+    const old = new Set(this.#document?.externalNodes)
+    if (old.size === 0) return
+    for (const graph of this.#model.graphs()) {
+      for (const node of graph.nodes()) if (old.has(node) || node.origin === undefined || node.edited) yield node
     }
   }
 

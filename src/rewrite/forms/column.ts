@@ -1,4 +1,4 @@
-import type { Dim, DType, Node, Value } from '../../ir/index.ts'
+import type { Dim, DType, Graph, Node, Value } from '../../ir/index.ts'
 import { dtypes, Tensor } from '../../ir/index.ts'
 import type { Facts, Size } from '../../ops/index.ts'
 import { dtypeOf, functionOf } from '../../ops/index.ts'
@@ -34,7 +34,8 @@ export function fitOf(operand: Value, axis: number, keys: Size | undefined, fact
  */
 export class Columns {
   readonly facts: Facts
-  readonly #made = new Map<string, Value>()
+  readonly #made = new Map<string, { readonly value: Value; readonly before: number }>()
+  readonly #orders = new Map<Graph, ReadonlyMap<Node, number>>()
   readonly #ids = new Map<object, number>()
 
   constructor(facts: Facts) {
@@ -89,13 +90,23 @@ export class Columns {
     return joined
   }
 
-  /** A value built before; it is used again where it stands before the reader. */
-  #once(key: string, reader: Ops, make: () => Value): Value {
+  /** A value built before; it is used again by readers behind the one it was built for. */
+  #once(key: string, { place }: Ops, make: () => Value): Value {
+    const at = place.before ? (this.#orderOf(place.graph).get(place.before) ?? -1) : Number.POSITIVE_INFINITY
     const known = this.#made.get(key)
-    if (known?.producer && precedes(known.producer, reader.place.before)) return known
+    if (known && known.before <= at) return known.value
     const value = make()
-    this.#made.set(key, value)
+    if (at >= 0) this.#made.set(key, { value, before: at })
     return value
+  }
+
+  /** Places of the nodes that were there when the first column of the graph was built: readers are among them. */
+  #orderOf(graph: Graph): ReadonlyMap<Node, number> {
+    const known = this.#orders.get(graph)
+    if (known) return known
+    const order = new Map([...graph.nodes()].map((node, index) => [node, index]))
+    this.#orders.set(graph, order)
+    return order
   }
 
   #id(object: object): number {
@@ -126,12 +137,6 @@ function declare(
 /** The declared length of a key axis with the column. */
 export function grownDim(size: Size): number | string {
   return typeof size === 'number' ? size + 1 : `${size.replaceAll(/[⟨⟩]/g, '')}+1`
-}
-
-function precedes(node: Node, other: Node | undefined): boolean {
-  if (!other) return true
-  for (let at = node.next; at; at = at.next) if (at === other) return true
-  return false
 }
 
 /** Pads one element at the end of an axis. Booleans, which Pad takes from opset 13 on, go through float before. */

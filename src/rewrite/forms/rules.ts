@@ -73,7 +73,7 @@ const rules: Readonly<Record<string, Rule>> = {
   CastLike: (q) => (q.port === 0 ? same(q) : 'a type is taken from what grows'),
   Clip: clip,
   Concat: concat,
-  Div: (q) => (q.grown.has(1) && !q.grown.has(0) ? `${describe(q.node)} divides by what grows` : quotient(q)),
+  Div: (q) => (dividesByZero(q) ? `${describe(q.node)} may divide by 0 in the new column` : quotient(q)),
   Dropout: (q) => (q.node.output(1)?.isUsed ? `the mask of ${describe(q.node)} is used` : first(q)),
   Equal: elementwise(undefined, () => 0),
   Expand: (q) => reshaped(q, 1),
@@ -225,6 +225,11 @@ function isCopy(operand: Value, q: Question): boolean {
   const shape = facts.shape(operand)
   if (!scores || !shape || operand.consumers.length > 1 || facts.isConstant(operand)) return false
   return scores.every((size, i) => size === 1 || (shape[i - scores.length + shape.length] ?? 1) !== 1)
+}
+
+/** A divisor that grew must be known not to be 0 there. */
+function dividesByZero({ grown }: Question): boolean {
+  return grown.has(1) && !(grown.has(0) && grown.get(1)?.content?.every((x) => x !== 0))
 }
 
 /** The numbers of an operation over operands whose numbers are one, one a head, or not known. */

@@ -19,7 +19,8 @@ export function convertInPlace(site: Site, context: PassContext, facts: Facts, s
   entry.sink = sink
   entry.form = plan.form
   entry.formReason = `${site.node.op} takes a sink where it stands`
-  if (plan.since !== undefined)
-    report.require({ runtime: plan.since, reason: `"${site.node.label}" is a ${site.node.op} with a sink` })
+  const reason = `"${site.node.label}" is a ${site.node.op} with a sink`
+  if (plan.since !== undefined) report.require({ runtime: plan.since, reason })
+  if (plan.provider !== undefined) report.require({ provider: plan.provider, reason })
   return true
 }

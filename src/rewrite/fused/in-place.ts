@@ -3,7 +3,7 @@ import type { Node, Value } from '../../ir/index.ts'
 import type { Facts } from '../../ops/index.ts'
 import { dtypeOf } from '../../ops/index.ts'
 import type { Form, FusedPart, TargetChoice } from '../../targets/index.ts'
-import { fusedObjection, fusedSince } from '../../targets/index.ts'
+import { fusedNeedsProvider, fusedObjection, fusedSince } from '../../targets/index.ts'
 import type { Unsupported } from './expansion.ts'
 import { giveGroupQuerySink, giveHeadSink, partsOfGroupQuery, partsOfPaged } from './smooth-softmax.ts'
 import type { SharedValues } from './workbench.ts'
@@ -18,6 +18,8 @@ export interface InPlacePlan {
   readonly form: Form
   /** Oldest runtime version that runs the result right; `undefined` when any does. */
   readonly since: string | undefined
+  /** The provider it was planned for, when not every one is right. */
+  readonly provider: string | undefined
   apply(): void
 }
 
@@ -62,7 +64,9 @@ export function planInPlace(
     : [...parts, typeof sink === 'number' ? ('sink' as const) : ('sink-per-head' as const)]
   const refused = fusedObjection(spec, wanted.target, all, dtype)
   if (refused !== undefined) return { form: spec.form, refused }
-  return { form: spec.form, since: fusedSince(spec, all), apply: () => conversion.apply(node, bench, sink) }
+  const provider = fusedNeedsProvider(spec, all) ? wanted.target.provider : undefined
+  const apply = (): void => conversion.apply(node, bench, sink)
+  return { form: spec.form, since: fusedSince(spec, all), provider, apply }
 }
 
 /** Element type of queries, keys and values. */
