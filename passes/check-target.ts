@@ -1,13 +1,15 @@
 import type { Model } from '../src/ir/index.ts'
+import { dtypeName } from '../src/ir/index.ts'
 import type { PassContext } from '../src/rewrite/index.ts'
-import { definePass, reportsOnly } from '../src/rewrite/index.ts'
-import { compareVersions, neededVersion } from '../src/targets/index.ts'
+import { definePass, opsetOf, reportsOnly } from '../src/rewrite/index.ts'
+import { compareVersions, neededVersion, standingOf } from '../src/targets/index.ts'
 
 /**
  * Reports what the target does not list, and which version of it the result needs; changes nothing.
  *
  * 1. The opset or the IR version is newer than the target version loads, or newer than any version known.
- * 2. An operator is of a domain that the target does not know and no model-local function defines.
+ * 2. An operator is none of the target, of the opset or of the model-local functions, or newer than the target version.
+ * 3. A value is of an element type the target runs nothing in.
  */
 export const checkTarget = definePass({
   name: 'check-target',
@@ -16,7 +18,8 @@ export const checkTarget = definePass({
   effect: reportsOnly,
   run(model, context) {
     checkVersions(model, context)
-    checkDomains(model, context)
+    checkOperators(model, context)
+    checkTypes(model, context)
     return 0
   },
 })
@@ -39,15 +42,32 @@ function checkVersions(model: Model, { target: { target, version }, report }: Pa
     )
 }
 
-function checkDomains(model: Model, { target: { target }, report }: PassContext): void {
+function checkOperators(model: Model, { target: { target, version }, report }: PassContext): void {
   const local = new Set(model.functions.map((fn) => `${fn.domain}::${fn.name}`))
-  const known = new Set(['', ...target.domains])
-  const unknown = new Map<string, string>()
-  for (const graph of model.graphs())
-    for (const node of graph.nodes())
-      if (!known.has(node.domain) && !local.has(`${node.domain}::${node.opType}`)) unknown.set(node.op, node.label)
-  for (const [op, label] of unknown)
-    report.warn('unknown-operator', `${op} ("${label}") is of a domain that ${target.name} does not know by itself`, {
-      node: label,
-    })
+  const seen = new Set<string>()
+  for (const graph of model.graphs()) {
+    const opset = opsetOf(graph)
+    for (const node of graph.nodes()) {
+      const key = `${node.op} ${opset}`
+      if (seen.has(key) || local.has(`${node.domain}::${node.opType}`)) continue
+      seen.add(key)
+      const { since, problem } = standingOf(node.op, node.domain, opset, target)
+      if (problem !== undefined)
+        report.warn('unknown-operator', `"${node.label}" is a ${node.op}: ${problem}`, { node: node.label })
+      if (since === undefined || version === undefined || compareVersions(since, version) <= 0) continue
+      report.require({ runtime: since, reason: `its ${node.op}` })
+      report.warn('target-too-old', `${target.name} ${version} has no ${node.op}, ${since} has`, { node: node.label })
+    }
+  }
+}
+
+function checkTypes(model: Model, { target: { target }, report }: PassContext): void {
+  const refused = new Set(target.refusedTypes)
+  for (const graph of model.graphs()) {
+    for (const value of graph.values.values()) {
+      if (value.dtype === undefined || !refused.has(value.dtype)) continue
+      const message = `"${value.name}" is of type ${dtypeName(value.dtype)}, in which ${target.name} runs nothing`
+      return report.warn('unknown-type', message, { value: value.name })
+    }
+  }
 }

@@ -9,7 +9,7 @@ import type { ConvertOptions } from './options.ts'
 import { policiesOf, sinkOf, targetOf, unmatched } from './options.ts'
 import type { ReportDocument, Verification } from './report/index.ts'
 import { describeModel, describeRun, isAllSoftmax1, unconverted } from './report/index.ts'
-import type { PipelineResult } from './rewrite/index.ts'
+import type { PipelineResult, Report } from './rewrite/index.ts'
 import { runPipeline } from './rewrite/index.ts'
 import type { TargetChoice } from './targets/index.ts'
 import { raisedFor } from './targets/index.ts'
@@ -54,6 +54,7 @@ export async function convert(input: ModelInput, options: ConvertOptions = {}): 
     const target = options.targetVersion === undefined ? raisedFor(model, choice) : choice
     const described = await describeModel(model, options)
     const run = rewrite(model, target, options)
+    warnAbout(run.report, choice, target, options)
     const document = describeRun('convert', { model: described, target, sink: options.sink ?? 0, ...run })
     refuse(document, options)
     if (options.dryRun || output === undefined || isDone(document, model, options)) {
@@ -136,4 +137,23 @@ async function write(
   const files = await saveModel(model, output, { externalData, overwrite, hash, signal, accept, onProgress: progress })
   const written = { ...document, files }
   return verification === undefined ? written : withVerification(written, verification)
+}
+
+/** Says where a wish could not be met. */
+function warnAbout(report: Report, asked: TargetChoice, target: TargetChoice, { form }: ConvertOptions): void {
+  if (target.version !== asked.version)
+    report.warn(
+      'target-raised',
+      `the model itself needs ${target.target.name} ${target.version}, and so does the result`,
+    )
+  if (form === undefined) return
+  const other = [...report.sites.values()].filter((site) => site.converted && site.form !== form)
+  const [first] = other
+  const why = first?.rejectedForms.find((rejected) => rejected.form === form)?.reason
+  if (first)
+    report.warn(
+      'form-not-used',
+      `the form "${form}" was not taken for ${other.length} of the converted sites${why === undefined ? '' : `: it ${why}`}`,
+      { node: first.node },
+    )
 }

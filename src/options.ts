@@ -105,8 +105,22 @@ export function unmatched(options: SiteOptions, sites: readonly { readonly node:
 }
 
 export function sinkOf(sink: ConvertOptions['sink']): number | SinkOf {
-  if (typeof sink === 'number' && Number.isNaN(sink)) throw usage('the sink is not a number')
-  return sink ?? 0
+  if (typeof sink === 'function') return (site) => checkedSink(sink(site))
+  if (sink !== undefined && typeof sink !== 'number') throw usage('a sink is a number or a function of the site')
+  return checkedSink(sink ?? 0)
+}
+
+/** Beyond this, half precision cannot hold a sink; far below it, Softmax1 is softmax already. */
+const largestSink = 10_000
+
+function checkedSink<S extends number | readonly number[]>(sink: S): S {
+  const values: readonly number[] = typeof sink === 'number' ? [sink] : sink
+  const wrong = values.find((value) => !(Math.abs(value) <= largestSink))
+  if (wrong === undefined) return sink
+  throw usage(
+    `a sink of ${wrong} is not a number from -${largestSink} to ${largestSink}`,
+    wrong === Number.NEGATIVE_INFINITY ? 'A sink of -inf is plain softmax: leave the model as it is.' : undefined,
+  )
 }
 
 function patterns(pattern: NamePattern | undefined): ((name: string) => boolean)[] {

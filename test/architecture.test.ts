@@ -67,7 +67,8 @@ test('every folder of src has its row in the table', () => {
 
 test('only the command line touches the process, the console and the clock of the day', () => {
   const outside = /\b(process\.(exit|stdout|stderr|argv|on)|console\.|Date\.now|new Date\()/
-  const code = (file: string): string => readFileSync(join(root, file), 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '')
+  const code = (file: string): string =>
+    readFileSync(join(root, file), 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '')
   const wrong = sources.filter((file) => !['cli', 'runtime'].includes(roomOf(file)) && outside.test(code(file)))
   expect(wrong).toEqual([])
 })
@@ -93,7 +94,9 @@ test('every pass file is in the list, under its own name, in the order of the st
 
 test('no pass names a target', () => {
   const names = [...targets.keys()].map((name) => new RegExp(`'${name}'`))
-  const wrong = files('passes').filter((file) => names.some((name) => name.test(readFileSync(join(root, file), 'utf8'))))
+  const wrong = files('passes').filter((file) =>
+    names.some((name) => name.test(readFileSync(join(root, file), 'utf8'))),
+  )
   expect(wrong).toEqual([])
 })
 
@@ -111,5 +114,7 @@ test('every pass has a fixture that changes and one that stays', () => {
 test('passes/README.md lists the pipeline as it is', () => {
   const table = passes.map((pass) => `| ${pass.stage} | \`${pass.name}\` | ${pass.summary} |`)
   const text = readFileSync(join(root, 'passes', 'README.md'), 'utf8').replace(/ +\|/g, ' |')
-  expect(text.split('\n').filter((line) => /^\| (recognize|hopfield|adapt|quantize|lower) \|/.test(line))).toEqual(table)
+  expect(text.split('\n').filter((line) => /^\| (recognize|hopfield|adapt|quantize|lower) \|/.test(line))).toEqual(
+    table,
+  )
 })

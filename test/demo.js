@@ -26,7 +26,9 @@ try {
   }
   const before = await ort.InferenceSession.create(model)
   const after = await ort.InferenceSession.create(output)
-  console.log('\n  line of text                      before                           after                            largest change')
+  console.log(
+    '\n  line of text                      before                           after                            largest change',
+  )
   for (const line of ['line-1', 'line-2', 'line-3']) {
     const image = readImage(new URL(`fixtures/demo/${line}.pgm`, root))
     const [a, b] = [await probabilities(before, image), await probabilities(after, image)]

@@ -47,13 +47,21 @@ for (const folder of folders) {
           const outputs = await session.run(feeds)
           for (const [name, expected] of arrays) {
             if (!name.startsWith('s1.')) continue
-            expect(worst(outputs[name.slice(3)]!.data as Float32Array, expected.data as Float32Array), name).toBeLessThanOrEqual(1)
+            expect(
+              worst(outputs[name.slice(3)]!.data as Float32Array, expected.data as Float32Array),
+              name,
+            ).toBeLessThanOrEqual(1)
           }
           await session.release()
           await expectSameWithSink(join(folder, entry.file), choice, feeds)
           const again = findSites(openModel(bytes)).filter((site) => ['attention', 'fused'].includes(site.verdict.kind))
           expect(again.map((site) => site.verdict.message)).toEqual([])
-          if (process.env.VERBOSE) console.log(entry.file, choice.version, converted.map((c) => `${c.form} ${c.form === 'primitives' ? c.formReason : ''}`))
+          if (process.env.VERBOSE)
+            console.log(
+              entry.file,
+              choice.version,
+              converted.map((c) => `${c.form} ${c.form === 'primitives' ? c.formReason : ''}`),
+            )
         }
       })
     }
@@ -65,7 +73,11 @@ async function expectSameWithSink(path: string, choice: TargetChoice, feeds: Rec
   const sites = findSites(openModel(path)).filter((site) => site.verdict.kind === 'attention')
   if (sites.length === 0) return
   const model = openModel(path)
-  runPipeline(model, passes, { target: choice, sink: -2, policies: { only: (name) => sites.some((s) => s.node.label === name) } })
+  runPipeline(model, passes, {
+    target: choice,
+    sink: -2,
+    policies: { only: (name) => sites.some((s) => s.node.label === name) },
+  })
   const [ours, theirs] = await Promise.all(
     [modelToBytes(model), appendSink(readFileSync(path), new Set(sites.map((site) => site.output.name)), -2)].map(
       async (bytes) => {
@@ -77,14 +89,18 @@ async function expectSameWithSink(path: string, choice: TargetChoice, feeds: Rec
     ),
   )
   for (const [name, expected] of Object.entries(theirs!))
-    expect(worst(ours![name]!.data as Float32Array, expected.data as Float32Array), `${name} with sink -2`).toBeLessThanOrEqual(1)
+    expect(
+      worst(ours![name]!.data as Float32Array, expected.data as Float32Array),
+      `${name} with sink -2`,
+    ).toBeLessThanOrEqual(1)
 }
 
 /** Largest difference in units of 1e-4 + 1e-4 |expected|. */
 function worst(actual: Float32Array, expected: Float32Array): number {
   let worst = actual.length === expected.length ? 0 : Number.POSITIVE_INFINITY
   for (let i = 0; i < expected.length; i++) {
-    const difference = Math.abs((actual[i] as number) - (expected[i] as number)) / (1e-4 + 1e-4 * Math.abs(expected[i] as number))
+    const difference =
+      Math.abs((actual[i] as number) - (expected[i] as number)) / (1e-4 + 1e-4 * Math.abs(expected[i] as number))
     if (!(difference <= worst)) worst = difference
   }
   return worst

@@ -24,7 +24,9 @@ const blocks: readonly Block[] = [
   {
     name: 'additive mask',
     masked: true,
-    text: (t) => `block (${t}[B,3,S,8] q, ${t}[B,3,T,8] k, ${t}[B,3,T,8] v, ${t}[B,1,1,T] mask) => (${t}[B,3,S,8] y) <${t} scale = {0.5}> {
+    text: (
+      t,
+    ) => `block (${t}[B,3,S,8] q, ${t}[B,3,T,8] k, ${t}[B,3,T,8] v, ${t}[B,1,1,T] mask) => (${t}[B,3,S,8] y) <${t} scale = {0.5}> {
       kt = Transpose <perm: ints = [0, 1, 3, 2]> (k)
       x = MatMul (q, kt)
       z = Mul (x, scale)
@@ -36,7 +38,9 @@ const blocks: readonly Block[] = [
   {
     name: 'no mask, soft cap',
     masked: false,
-    text: (t) => `block (${t}[B,3,S,8] q, ${t}[B,3,T,8] k, ${t}[B,3,T,8] v) => (${t}[B,3,S,8] y) <${t} scale = {0.5}, ${t} cap = {4.0}> {
+    text: (
+      t,
+    ) => `block (${t}[B,3,S,8] q, ${t}[B,3,T,8] k, ${t}[B,3,T,8] v) => (${t}[B,3,S,8] y) <${t} scale = {0.5}, ${t} cap = {4.0}> {
       kt = Transpose <perm: ints = [0, 1, 3, 2]> (k)
       x = MatMul (q, kt)
       z = Mul (x, scale)
@@ -99,13 +103,21 @@ for (const type of ['float', 'float16'] as const) {
     for (const form of forms)
       for (const sink of sinks)
         test(`${form} with sink ${sink}`, async () => {
-          for (const fill of block.masked ? ([0, -1e4, -3.4028234663852886e38, Number.NEGATIVE_INFINITY] as const) : ([0] as const))
+          for (const fill of block.masked
+            ? ([0, -1e4, -3.4028234663852886e38, Number.NEGATIVE_INFINITY] as const)
+            : ([0] as const))
             await check(block, type, form, sink, fill)
         })
   })
 }
 
-async function check(block: Block, type: 'float' | 'float16', form: Form, sink: number | readonly number[], fill: Fill): Promise<void> {
+async function check(
+  block: Block,
+  type: 'float' | 'float16',
+  form: Form,
+  sink: number | readonly number[],
+  fill: Fill,
+): Promise<void> {
   const model = parseModel(`<ir_version: 8, opset_import: ["" : 17]>\n${block.text(type)}`)
   const { report } = runPipeline(model, passes, {
     target: { target: targets.get('onnx')!, version: undefined, provider: 'any' },
@@ -119,7 +131,8 @@ async function check(block: Block, type: 'float' | 'float16', form: Form, sink: 
   const [q, k, v] = [draw(B * H * S * D, 2), draw(B * H * T * D, 2), draw(B * H * T * D, 1)]
   const lowest = type === 'float16' && fill < -65504 && Number.isFinite(fill) ? -65504 : fill
   // The last two keys are masked in the first batch row, every key in the second.
-  const bias = (b: number, _h: number, _i: number, j: number): number => (block.masked && (b === 1 || j >= T - 2) ? lowest : 0)
+  const bias = (b: number, _h: number, _i: number, j: number): number =>
+    block.masked && (b === 1 || j >= T - 2) ? lowest : 0
   const cap = block.name.includes('cap') ? { softcap: 4 } : {}
   const expected = attend({
     q: { dims: [B, H, S, D], data: q },
@@ -159,5 +172,9 @@ function tensor(type: 'float' | 'float16', data: Float64Array, dims: number[]): 
 }
 
 function numbers(type: 'float' | 'float16', { data }: Tensor): number[] {
-  return type === 'float' ? [...(data as Float32Array)] : Array.from(data as Uint16Array, (x) => (typeof x === 'number' && data instanceof Uint16Array ? halfToNumber(x) : x))
+  return type === 'float'
+    ? [...(data as Float32Array)]
+    : Array.from(data as Uint16Array, (x) =>
+        typeof x === 'number' && data instanceof Uint16Array ? halfToNumber(x) : x,
+      )
 }

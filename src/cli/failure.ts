@@ -1,4 +1,4 @@
-import { ConvertError, exitCodes } from '../errors.ts'
+import { ConvertError, exitCodes, usage } from '../errors.ts'
 import type { Paint } from '../report/paint.ts'
 import { commandNames } from './command.ts'
 import { paintFor } from './terminal.ts'
@@ -11,6 +11,7 @@ import type { World } from './world.ts'
 export function printFailure(error: unknown, argv: readonly string[], world: World): number {
   const wanted = argv.includes('--no-color') ? false : argv.includes('--color') ? true : undefined
   const paint = paintFor(world.stderr, world.env, wanted)
+  if (error instanceof Error && error.name === 'YError') return printFailure(usage(error.message), argv, world)
   if (!(error instanceof ConvertError)) {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
     world.stderr.write(`${paint.bad('error:')} this is a fault of outeffhop-convert, please report it:\n${text}\n`)

@@ -104,7 +104,7 @@ function advice({ sink }: ReportDocument): string[] {
   if (sink !== 'zero, not verified') return [`sink: ${sink}`]
   return [
     'sink: zero, not verified. A model trained with Softmax1 keeps its outputs. One trained with plain softmax changes:',
-    'compare both on your data before you use it. --sink -4 keeps the outputs closer (-inf would be plain softmax),',
+    'compare both on your data before you use it. --sink -4 keeps the outputs closer,',
     'and fine-tuning with Softmax1 is what makes the outliers go away.',
   ]
 }

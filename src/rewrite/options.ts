@@ -19,10 +19,3 @@ export type OptionValues<O extends OptionSet> = {
       ? number
       : string | undefined
 }
-
-export const option = {
-  flag: (fallback: boolean, describe: string) => ({ kind: 'flag', default: fallback, describe }) as const,
-  number: (fallback: number, describe: string) => ({ kind: 'number', default: fallback, describe }) as const,
-  choice: (choices: readonly string[], describe: string) =>
-    ({ kind: 'choice', default: undefined, choices, describe }) as const,
-}

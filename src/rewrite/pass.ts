@@ -19,7 +19,6 @@ export const equivalent: Effect = { kind: 'equivalent' }
 export const changesMaths: Effect = { kind: 'changes-maths' }
 /** The pass changes nothing and only writes to the report. */
 export const reportsOnly: Effect = { kind: 'reports-only' }
-export const approximate = (tolerance: number): Effect => ({ kind: 'approximate', tolerance })
 
 /** The logit added to the denominator of a site: one number, or one per head. 0 is Softmax1. */
 export type SinkOf = (site: Site) => number | readonly number[]

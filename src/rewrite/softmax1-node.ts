@@ -2,8 +2,9 @@ import type { Heads, Site } from '../attention/index.ts'
 import { sinkHeads } from '../errors.ts'
 import type { Node, Value } from '../ir/index.ts'
 import { attr, dtypes, Tensor } from '../ir/index.ts'
-import type { Ops } from './ops.ts'
-import { importDomain, ownDomain } from './opset.ts'
+import { dtypeOf } from '../ops/index.ts'
+import { Ops } from './ops.ts'
+import { importDomain, opsetOf, ownDomain } from './opset.ts'
 
 /**
  * The internal operator between the stages: `outeffhop::Softmax1(x, sink?)` with attribute `axis`.
@@ -24,7 +25,7 @@ export function isSoftmax1(node: Node): boolean {
 
 /** Inserts a Softmax1 that takes over the output of a site; the nodes of the site's spelling lose it. */
 export function insertSoftmax1(site: Site, sink: number | readonly number[]): Node {
-  const { graph, node, output, input } = site
+  const { graph, node, output } = site
   const values = typeof sink === 'number' ? [sink] : sink
   const perHead = values.length > 1 && values.some((s) => s !== values[0])
   if (perHead && site.heads?.count !== values.length) throw sinkHeads(node.label, values.length, site.heads?.count)
@@ -42,14 +43,22 @@ export function insertSoftmax1(site: Site, sink: number | readonly number[]): No
     attributes.set('heads_axis', attr.int(site.heads.axis))
     attributes.set('heads_merged', attr.int(site.heads.merged ? 1 : 0))
   }
+  const scores = inTypeOf(site)
   node.setOutput(node.outputs.indexOf(output), undefined)
   importDomain(graph, ownDomain)
   return graph.insert(
     { name: node.name, ...softmax1Op, attributes, docString: node.docString, metadata: node.metadata },
-    sinkValue ? [input, sinkValue] : [input],
+    sinkValue ? [scores, sinkValue] : [scores],
     [output],
     node,
   )
+}
+
+/** The scores in the type of the probabilities: a spelling may hold a Cast that goes with it. */
+function inTypeOf({ input, output, graph, node }: Site): Value | undefined {
+  const [from, to] = [input && dtypeOf(input), dtypeOf(output)]
+  if (!input || from === undefined || to === undefined || from === to) return input
+  return new Ops({ graph, before: node, name: node.name || output.name, opset: opsetOf(graph) }).Cast(input, to)
 }
 
 /** The sink of a Softmax1 node. */

@@ -1,4 +1,5 @@
 import type { Model } from '../ir/index.ts'
+import { newestStandard, opsetsOf } from './standard-operators.ts'
 import type { Target, TargetChoice } from './target.ts'
 import { compareVersions } from './version.ts'
 
@@ -27,4 +28,21 @@ export function raisedFor(model: Model, choice: TargetChoice): TargetChoice {
 function needOf(rows: Target['opsets'], value: number, reason: string): Need | undefined {
   const row = rows.find(([from]) => value >= from)
   return row && { version: row[1], reason }
+}
+
+/** How an operator stands to a target: the version that brought it, or why it is not one. */
+export type Standing = { readonly since?: string; readonly problem?: string }
+
+/** The standing of an operator, named as `Node.op` gives it, in a graph that imports `opset` of the default domain. */
+export function standingOf(op: string, domain: string, opset: number, target: Target): Standing {
+  const since = target.operators.get(op)
+  if (since !== undefined) return { since }
+  if (domain === 'com.microsoft' && target.domains.includes(domain)) return { problem: `${target.name} has no ${op}` }
+  if (domain !== '' && !target.domains.includes(domain))
+    return { problem: `${target.name} does not know the domain "${domain}" by itself` }
+  if (domain !== '' || opset > newestStandard) return {}
+  const opsets = opsetsOf(op)
+  if (!opsets) return { problem: 'the standard has no such operator' }
+  if (opset < opsets.first) return { problem: `it came with opset ${opsets.first}, the graph imports ${opset}` }
+  return opset > opsets.last ? { problem: `it went with opset ${opsets.last + 1}, the graph imports ${opset}` } : {}
 }

@@ -6,6 +6,8 @@ export const onnx: Target = {
   summary: 'Standard operators only, for any runtime.',
   defaultVersion: undefined,
   domains: ['ai.onnx.ml'],
+  operators: new Map(),
+  refusedTypes: [],
   opsets: [],
   irVersions: [],
   newest: undefined,

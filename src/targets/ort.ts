@@ -1,5 +1,6 @@
 import { dtypes } from '../ir/index.ts'
 import { ortFused } from './ort-fused.ts'
+import { ortOperators } from './ort-operators.ts'
 import type { Target } from './target.ts'
 
 const { float, float16, bfloat16 } = dtypes
@@ -10,6 +11,9 @@ export const ort: Target = {
   summary: 'ONNX Runtime.',
   defaultVersion: '1.20',
   domains: ['ai.onnx.ml', 'com.microsoft', 'com.microsoft.nchwc', 'ai.onnx.preview.training', 'ai.onnx.training'],
+  operators: ortOperators,
+  // A model of one Identity in each type was loaded in 1.17 to 1.30.
+  refusedTypes: [dtypes.complex64, dtypes.complex128],
   // Measured by loading a one-node model of every opset and IR version in the releases 1.15 to 1.30; 1.19 is the oldest
   // release the forms were run on.
   opsets: [

@@ -48,6 +48,10 @@ export interface Target {
   readonly defaultVersion: string | undefined
   /** Domains of operators the runtime knows besides the default one. */
   readonly domains: readonly string[]
+  /** Operators it knows beyond the standard, as `Node.op` names them, with the oldest version that does. */
+  readonly operators: ReadonlyMap<string, string>
+  /** Element types it runs nothing in. */
+  readonly refusedTypes: readonly DType[]
   /** From which runtime version on a default-domain opset and all below the next row load, newest first. */
   readonly opsets: readonly (readonly [opset: number, version: string])[]
   /** The same for the IR version. */

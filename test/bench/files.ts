@@ -62,7 +62,12 @@ function measureCase(name: string, size: Synthetic): void {
     runs: rounds,
   })
   const rows = ['no-op', 'convert', 'cp'].map((key) =>
-    row(key, 'copy through 1 MB', 'time ratio', (seconds(key) - (key === 'cp' ? 0 : start)) / (seconds('copy') - start)),
+    row(
+      key,
+      'copy through 1 MB',
+      'time ratio',
+      (seconds(key) - (key === 'cp' ? 0 : start)) / (seconds('copy') - start),
+    ),
   )
   for (const key of ['convert, weights linked', 'explain']) rows.push(row(key, '', 'seconds', seconds(key)))
   for (const key of ['no-op', 'convert', 'convert, weights linked', 'explain'])

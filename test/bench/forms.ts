@@ -58,18 +58,35 @@ function feedsFor([batch, heads, length, size]: Shape, mask: Mask): Record<strin
   }
   const width = heads * size
   const tensor = (): Tensor =>
-    new Tensor('float32', Float32Array.from({ length: batch * length * width }, () => 3 * (uniform() + uniform())), [batch, length, width])
+    new Tensor(
+      'float32',
+      Float32Array.from({ length: batch * length * width }, () => 3 * (uniform() + uniform())),
+      [batch, length, width],
+    )
   const feeds: Record<string, Tensor> = { q: tensor(), k: tensor(), v: tensor() }
   if (mask === 'padding')
-    feeds.mask = new Tensor('float32', Float32Array.from({ length: batch * length }, (_, i) => (i % length >= length * 0.75 ? -1e4 : 0)), [batch, 1, 1, length])
+    feeds.mask = new Tensor(
+      'float32',
+      Float32Array.from({ length: batch * length }, (_, i) => (i % length >= length * 0.75 ? -1e4 : 0)),
+      [batch, 1, 1, length],
+    )
   if (mask === 'causal')
-    feeds.mask = new Tensor('float32', Float32Array.from({ length: length * length }, (_, i) => (i % length > Math.floor(i / length) ? -1e4 : 0)), [1, 1, length, length])
+    feeds.mask = new Tensor(
+      'float32',
+      Float32Array.from({ length: length * length }, (_, i) => (i % length > Math.floor(i / length) ? -1e4 : 0)),
+      [1, 1, length, length],
+    )
   return feeds
 }
 
 const options: InferenceSession.SessionOptions = { intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 3 }
 
-async function measure(shape: Shape, mask: Mask, form: Form, sink: number): Promise<{ row: ResultRow } | { skipped: string }> {
+async function measure(
+  shape: Shape,
+  mask: Mask,
+  form: Form,
+  sink: number,
+): Promise<{ row: ResultRow } | { skipped: string }> {
   const text = block(shape, mask)
   const model = parseModel(text)
   const { report } = runPipeline(model, passes, {
@@ -79,7 +96,8 @@ async function measure(shape: Shape, mask: Mask, form: Form, sink: number): Prom
   })
   const [site] = [...report.sites.values()]
   const name = `${shape.join('x')} ${mask}`
-  if (site?.form !== form) return { skipped: `${name} ${form}: ${site?.rejectedForms.find((r) => r.form === form)?.reason ?? 'not offered'}` }
+  if (site?.form !== form)
+    return { skipped: `${name} ${form}: ${site?.rejectedForms.find((r) => r.form === form)?.reason ?? 'not offered'}` }
   const vanilla = await InferenceSession.create(modelToBytes(parseModel(text)), options)
   const ours = await InferenceSession.create(modelToBytes(model), options)
   const feeds = feedsFor(shape, mask)
@@ -102,7 +120,15 @@ async function measure(shape: Shape, mask: Mask, form: Form, sink: number): Prom
   await ours.release()
   const ratios = v.map((t, i) => t / (((a[i] as number) + (a[i + 1] as number)) / 2))
   return {
-    row: { bench: 'forms', case: name, subject: `${form}${sink === 0 ? '' : ` sink ${sink}`}`, peer: 'plain softmax block', metric: 'time ratio', value: median(ratios), runs: v.length },
+    row: {
+      bench: 'forms',
+      case: name,
+      subject: `${form}${sink === 0 ? '' : ` sink ${sink}`}`,
+      peer: 'plain softmax block',
+      metric: 'time ratio',
+      value: median(ratios),
+      runs: v.length,
+    },
   }
 }
 

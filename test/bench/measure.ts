@@ -16,7 +16,8 @@ export function runProcess(command: string, args: readonly string[]): ProcessCos
   const result = spawnSync('/usr/bin/time', ['-f', '%e %M', command, ...args], { encoding: 'utf8' })
   if (result.error) throw result.error
   const lines = result.stderr.trimEnd().split('\n')
-  if (result.status !== 0) throw new Error(`${command} ${args.join(' ')} exited with ${result.status}\n${result.stderr}`)
+  if (result.status !== 0)
+    throw new Error(`${command} ${args.join(' ')} exited with ${result.status}\n${result.stderr}`)
   const [seconds, kilobytes] = (lines.at(-1) ?? '').split(' ').map(Number)
   return { seconds: seconds as number, peakMb: (kilobytes as number) / 1024 }
 }
@@ -44,7 +45,12 @@ export function record(rows: readonly ResultRow[]): void {
   if (!existsSync(file)) writeFileSync(file, 'date,node,cpu,bench,case,subject,peer,metric,value,runs\n')
   const stamp = `${new Date().toISOString().slice(0, 10)},${process.version},${cpus()[0]?.model.replaceAll(',', ' ').trim()}`
   for (const r of rows) {
-    appendFileSync(file, `${stamp},${r.bench},${r.case},${r.subject},${r.peer},${r.metric},${r.value.toFixed(3)},${r.runs}\n`)
-    console.log(`${r.case.padEnd(28)} ${r.subject.padEnd(28)} ${r.metric} ${r.value.toFixed(3)}${r.peer ? ` (against ${r.peer})` : ''}`)
+    appendFileSync(
+      file,
+      `${stamp},${r.bench},${r.case},${r.subject},${r.peer},${r.metric},${r.value.toFixed(3)},${r.runs}\n`,
+    )
+    console.log(
+      `${r.case.padEnd(28)} ${r.subject.padEnd(28)} ${r.metric} ${r.value.toFixed(3)}${r.peer ? ` (against ${r.peer})` : ''}`,
+    )
   }
 }

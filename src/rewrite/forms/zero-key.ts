@@ -31,6 +31,7 @@ export function planZeroKey(site: Site, columns: Columns): ZeroKeyPlan | string 
   const { input, node, axis } = site
   const rank = input && columns.facts.rank(input)
   if (!input || rank === undefined) return 'the rank of the scores is not known'
+  if (opsetOf(site.graph) < 8) return 'Expand exists from opset 8 on'
   if (opsetOf(site.graph) < 13 && axis !== -1) return 'softmax before opset 13 takes the last axis only'
   const sink = sinkOf(node)
   const request = { normaliser: { node, axis, sink }, columns }
