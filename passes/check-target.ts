@@ -63,11 +63,9 @@ function checkOperators(model: Model, { target: { target, version }, report }: P
 
 function checkTypes(model: Model, { target: { target }, report }: PassContext): void {
   const refused = new Set(target.refusedTypes)
-  for (const graph of model.graphs()) {
-    for (const value of graph.values.values()) {
-      if (value.dtype === undefined || !refused.has(value.dtype)) continue
-      const message = `"${value.name}" is of type ${dtypeName(value.dtype)}, in which ${target.name} runs nothing`
-      return report.warn('unknown-type', message, { value: value.name })
-    }
-  }
+  const values = [...model.graphs()].flatMap((graph) => (refused.size > 0 ? [...graph.values.values()] : []))
+  const value = values.find(({ dtype }) => dtype !== undefined && refused.has(dtype))
+  if (value?.dtype === undefined) return
+  const message = `"${value.name}" is of type ${dtypeName(value.dtype)}, in which ${target.name} runs nothing`
+  report.warn('unknown-type', message, { value: value.name })
 }
