@@ -117,6 +117,7 @@ function checkedSink<S extends number | readonly number[]>(sink: S): S {
   const values: readonly number[] = typeof sink === 'number' ? [sink] : sink
   const wrong = values.find((value) => !(Math.abs(value) <= largestSink))
   if (wrong === undefined) return sink
+  if (Number.isNaN(wrong)) throw usage('the sink is not a number')
   throw usage(
     `a sink of ${wrong} is not a number from -${largestSink} to ${largestSink}`,
     wrong === Number.NEGATIVE_INFINITY ? 'A sink of -inf is plain softmax: leave the model as it is.' : undefined,
