@@ -38,7 +38,7 @@ function measureCase(name: string, size: Synthetic): void {
     cp: ['cp', [model, output]],
     'no-op': ['node', ['test/bench/resave.mjs', model, output]],
     convert: ['node', convert],
-    'convert, weights linked': ['node', [...convert, '--external-data', 'link']],
+    'convert with linked weights': ['node', [...convert, '--external-data', 'link']],
     explain: ['node', [cli, 'explain', model, '--quiet']],
   }
   const costs = new Map<string, ProcessCost[]>(Object.keys(commands).map((key) => [key, []]))
@@ -69,8 +69,8 @@ function measureCase(name: string, size: Synthetic): void {
       (seconds(key) - (key === 'cp' ? 0 : start)) / (seconds('copy') - start),
     ),
   )
-  for (const key of ['convert, weights linked', 'explain']) rows.push(row(key, '', 'seconds', seconds(key)))
-  for (const key of ['no-op', 'convert', 'convert, weights linked', 'explain'])
+  for (const key of ['convert with linked weights', 'explain']) rows.push(row(key, '', 'seconds', seconds(key)))
+  for (const key of ['no-op', 'convert', 'convert with linked weights', 'explain'])
     rows.push(row(key, '', 'peak RSS MB', Math.max(...(costs.get(key) ?? []).map((cost) => cost.peakMb))))
   record(rows)
 }
