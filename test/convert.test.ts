@@ -154,7 +154,7 @@ describe('convert', () => {
     })
     const target = targetOf({})
     expect(() => runPipeline(parseModel(text), [failing], { target })).toThrow(
-      expect.objectContaining({ code: 'bug', exitCode: 70, message: 'the pass "failing" failed: of no use' }),
+      expect.objectContaining({ code: 'bug', exitCode: 70, message: 'while running failing: of no use' }),
     )
   })
 

@@ -331,6 +331,19 @@ describe('external data that is written', () => {
     const model = open(source)
     const shared = model.graph.values.get('layer.0.q.weight')?.initializer as Tensor
     model.graph.addInitializer('alias', shared)
+    // Sizes that are no multiple of anything push what comes behind them off the alignment.
+    const filled = (size: number) => Tensor.of(dtypes.float, [size], new Float32Array(size).fill(size))
+    for (const [name, size] of Object.entries({ odd: 301, small: 400, large: 1 << 18, tail: 257 })) {
+      model.graph.addInitializer(name, filled(size))
+    }
+    model.graph.addInitializer('long shape', Tensor.int64(Array.from({ length: 200 }, (_, i) => i)))
+    model.graph.addInitializer(
+      'table',
+      Tensor.int64(
+        Array.from({ length: 200 }, (_, i) => i),
+        [100, 2],
+      ),
+    )
     const path = join(folder, 'home/out.onnx')
     const [, data] = await saveModel(model, path, { externalData: 'always' })
     const tensors = decodeAll(readFileSync(path)).graph.initializer as {
@@ -345,7 +358,20 @@ describe('external data that is written', () => {
     expect(Number(placeOf('layer.0.k.weight').offset) % 4096).toBe(0)
     expect(Number(placeOf('bias').offset) % 64).toBe(0)
     expect(placeOf('alias')).toEqual(placeOf('layer.0.q.weight'))
-    expect(tensors.filter((t) => t.dataLocation !== 1).map((t) => t.name)).toEqual(['split', 'merge', 'scale'])
+    expect(Number(placeOf('small').offset) % 64).toBe(0)
+    expect(Number(placeOf('large').offset) % 4096).toBe(0)
+    const inside = tensors.filter((t) => t.dataLocation !== 1).map((t) => t.name)
+    expect(inside).toEqual(['split', 'merge', 'scale', 'long shape'])
+    const again = open(path)
+    for (const [name, size] of Object.entries({ odd: 301, small: 400, large: 1 << 18, tail: 257 })) {
+      expect(
+        again.graph.values
+          .get(name)
+          ?.initializer?.toNumbers()
+          .every((x) => x === size),
+      ).toBe(true)
+    }
+    expect(again.graph.values.get('table')?.initializer?.toBigInts()[199]).toBe(199n)
     expect(data?.bytes).toBe(statSync(data?.path as string).size)
     if (ort) {
       const x = Float32Array.from({ length: 3 * 512 }, (_, i) => Math.sin(i))

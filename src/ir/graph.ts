@@ -166,7 +166,7 @@ export class Graph {
   /** Appends a node as read from a file; marks no edit. */
   load(init: NodeInit, inputs: readonly (Value | undefined)[], outputs: readonly (Value | undefined)[]): Node {
     const node = new Node(this, init)
-    connect(node, inputs, outputs)
+    node.connect(inputs, outputs)
     this.#link(node, undefined)
     return node
   }
@@ -179,7 +179,7 @@ export class Graph {
     before: Node | undefined,
   ): Node {
     const node = new Node(this, init)
-    connect(node, inputs, outputs)
+    node.connect(inputs, outputs)
     this.#link(node, before)
     node.touch()
     return node
@@ -226,9 +226,4 @@ export class Graph {
     else this.#last = node
     this.#size++
   }
-}
-
-function connect(node: Node, inputs: readonly (Value | undefined)[], outputs: readonly (Value | undefined)[]): void {
-  for (const [index, value] of inputs.entries()) node.loadInput(index, value)
-  for (const [index, value] of outputs.entries()) node.loadOutput(index, value)
 }

@@ -7,8 +7,8 @@ export interface NodeInit {
   readonly opType: string
   readonly domain?: string
   readonly overload?: string
-  /** A function is called once, when an attribute is first read. */
-  readonly attributes?: Attributes | (() => Attributes)
+  /** A function is called once, with the node, when an attribute is first read. */
+  readonly attributes?: Attributes | ((node: Node) => Attributes)
   /** Graphs held by attributes, known up front so that scopes can be walked without decoding attributes. */
   readonly subgraphs?: readonly Graph[]
   readonly docString?: string
@@ -27,10 +27,10 @@ export class Node {
   readonly domain: string
   readonly overload: string
   #name: string
-  #attributes: Attributes | (() => Attributes)
+  #attributes: Attributes | ((node: Node) => Attributes)
   #subgraphs: readonly Graph[]
-  readonly #inputs: (Value | undefined)[] = []
-  readonly #outputs: (Value | undefined)[] = []
+  #inputs: (Value | undefined)[] = []
+  #outputs: (Value | undefined)[] = []
   #docString: string
   #metadata: ReadonlyMap<string, string>
   /** Where the reader found the node; opaque to everybody but reader and writer. */
@@ -96,7 +96,7 @@ export class Node {
   }
 
   get attributes(): Attributes {
-    if (typeof this.#attributes === 'function') this.#attributes = this.#attributes()
+    if (typeof this.#attributes === 'function') this.#attributes = this.#attributes(this)
     return this.#attributes
   }
 
@@ -184,6 +184,15 @@ export class Node {
     if (old?.producer === this) old.producer = undefined
     this.#outputs[index] = value
     if (value) value.producer = this
+  }
+
+  /** Sets all inputs and outputs of a new node, without marking an edit; for `Graph`. */
+  connect(inputs: readonly (Value | undefined)[], outputs: readonly (Value | undefined)[]): void {
+    // Copies have no room to grow, which lists that were pushed to do: it adds up over all nodes.
+    this.#inputs = inputs.slice()
+    this.#outputs = outputs.slice()
+    for (let i = 0; i < inputs.length; i++) inputs[i]?.addUse(this, i)
+    for (const value of outputs) if (value) value.producer = this
   }
 
   /** Marks the node and everything that contains it as edited. */

@@ -33,7 +33,7 @@ export class Value {
   #initializer: Tensor | undefined
   #type: ValueType | undefined
   /** Every reading node input, in insertion order, nested graphs included. */
-  readonly #uses: Use[] = []
+  #uses: Use[] | undefined
   /** How many graph outputs name this value (its own graph's or a nested graph's). */
   outputUses = 0
   /** Whether the value is an input of its graph. An input may also be an initializer (its default, IR version < 4 style). */
@@ -94,16 +94,16 @@ export class Value {
   }
 
   get uses(): readonly Use[] {
-    return this.#uses.slice()
+    return this.#uses?.slice() ?? []
   }
 
   /** Distinct nodes that read the value. */
   get consumers(): readonly Node[] {
-    return [...new Set(this.#uses.map((use) => use.node))]
+    return [...new Set(this.#uses?.map((use) => use.node))]
   }
 
   get isUsed(): boolean {
-    return this.#uses.length > 0 || this.outputUses > 0
+    return (this.#uses?.length ?? 0) > 0 || this.outputUses > 0
   }
 
   /** Points every reader at `other`, graph outputs included unless `keepOutputs`. */
@@ -119,12 +119,13 @@ export class Value {
 
   /** For `Node.setInput` only. */
   addUse(node: Node, index: number): void {
-    this.#uses.push({ node, index })
+    if (this.#uses) this.#uses.push({ node, index })
+    else this.#uses = [{ node, index }]
   }
 
   /** For `Node.setInput` only. */
   removeUse(node: Node, index: number): void {
-    const at = this.#uses.findIndex((use) => use.node === node && use.index === index)
-    if (at >= 0) this.#uses.splice(at, 1)
+    const at = this.#uses?.findIndex((use) => use.node === node && use.index === index) ?? -1
+    if (at >= 0) this.#uses?.splice(at, 1)
   }
 }

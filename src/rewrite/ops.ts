@@ -15,6 +15,9 @@ export interface Place {
 
 type Input = Value | undefined
 
+/** The number the standard gives to attributes that hold a float. */
+const floatAttribute = 1
+
 /**
  * A typed vocabulary of ONNX operators: each method inserts a node and returns its first output.
  *
@@ -31,6 +34,8 @@ export class Ops {
   Add = (a: Value, b: Value) => this.#node('Add', [a, b])
   And = (a: Value, b: Value) => this.#node('And', [a, b])
   Cast = (x: Value, to: DType) => this.#node('Cast', [x], { to: attr.int(to) })
+  /** From opset 15 on. */
+  CastLike = (x: Value, like: Value) => this.#node('CastLike', [x, like])
   Concat = (xs: readonly Value[], axis: number) => this.#node('Concat', xs, { axis: attr.int(axis) })
   ConstantOfShape = (shape: Value, value: Tensor) =>
     this.#node('ConstantOfShape', [shape], { value: attr.tensor(value) })
@@ -48,6 +53,7 @@ export class Ops {
   Min = (a: Value, b: Value) => this.#node('Min', [a, b])
   Mul = (a: Value, b: Value) => this.#node('Mul', [a, b])
   Neg = (x: Value) => this.#node('Neg', [x])
+  NonZero = (x: Value) => this.#node('NonZero', [x])
   Not = (x: Value) => this.#node('Not', [x])
   Or = (a: Value, b: Value) => this.#node('Or', [a, b])
   Range = (start: Value, limit: Value, delta: Value) => this.#node('Range', [start, limit, delta])
@@ -61,14 +67,15 @@ export class Ops {
   Transpose = (x: Value, perm: readonly number[]) => this.#node('Transpose', [x], { perm: attr.ints(perm) })
   Where = (condition: Value, a: Value, b: Value) => this.#node('Where', [condition, a, b])
 
-  /** Any other operator. */
-  node(
-    opType: string,
-    inputs: readonly Input[],
-    attributes: Readonly<Record<string, Attribute>> = {},
-    options: { domain?: string; outputs?: number } = {},
-  ): Value[] {
-    return this.#insert(opType, inputs, attributes, options.domain ?? '', options.outputs ?? 1)
+  /** A constant that is an attribute of the function the place is in. */
+  FloatOf = (attribute: string) => this.#node('Constant', [], { value_float: attr.ref(attribute, floatAttribute) })
+
+  /** The parts of `x` along an axis. Negative axes are legal from opset 11 on. */
+  Split(x: Value, sizes: readonly number[], axis: number): Value[] {
+    const along = { axis: attr.int(axis) }
+    return this.place.opset >= 13
+      ? this.#insert('Split', [x, this.ints(sizes)], along, sizes.length)
+      : this.#insert('Split', [x], { ...along, split: attr.ints(sizes) }, sizes.length)
   }
 
   /** Softmax over one axis. Before opset 13 only the last axis can be one axis, and the caller passes the rank. */
@@ -100,6 +107,9 @@ export class Ops {
       return this.#node('Slice', [x], { starts: attr.ints(starts), ends: attr.ints(ends), axes: attr.ints(axes) })
     return this.#node('Slice', [x, this.ints(starts), this.ints(ends), this.ints(axes)])
   }
+
+  /** A slice of a vector between bounds that are computed; from opset 10 on. */
+  SliceVector = (x: Value, start: Value, end: Value) => this.#node('Slice', [x, start, end, this.ints([0])])
 
   /** Constant padding; `pads` holds the begins of all axes, then the ends. `value` is 0 when left out. */
   Pad(x: Value, pads: readonly number[], value = 0, dtype: DType = dtypes.float): Value {
@@ -146,21 +156,20 @@ export class Ops {
   }
 
   #node(opType: string, inputs: readonly Input[], attributes: Readonly<Record<string, Attribute>> = {}): Value {
-    return this.#insert(opType, inputs, attributes, '', 1)[0] as Value
+    return this.#insert(opType, inputs, attributes, 1)[0] as Value
   }
 
   #insert(
     opType: string,
     inputs: readonly Input[],
     attributes: Readonly<Record<string, Attribute>>,
-    domain: string,
     outputs: number,
   ): Value[] {
     const { graph, before, name } = this.place
     const label = `${name}/${opType}`
     const values = Array.from({ length: outputs }, (_, i) => graph.newValue(i === 0 ? label : `${label}_out${i}`))
     graph.insert(
-      { name: values[0]?.name ?? label, opType, domain, attributes: new Map(Object.entries(attributes)) },
+      { name: values[0]?.name ?? label, opType, attributes: new Map(Object.entries(attributes)) },
       inputs,
       values,
       before,

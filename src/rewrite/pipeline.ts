@@ -55,12 +55,13 @@ export function runPipeline(model: Model, passes: readonly Pass[], settings: Pip
         report,
         options: optionValues(pass, settings.options?.[pass.name] ?? {}),
       }
-      const changed = guarded(pass, () => pass.run(model, context))
+      const changed = blamed(`while running ${pass.name}`, () => pass.run(model, context))
       runs.push({ pass: pass.name, stage, changed, milliseconds: performance.now() - start })
       if (changed > 0) settings.dump?.(pass.name, model)
     }
     if (stage === 'lower') dropUnusedImport(model)
-    if (runs.some((run) => run.stage === stage && run.changed > 0)) verify(model, sorted)
+    const changing = runs.filter((run) => run.stage === stage && run.changed > 0).map((run) => run.pass)
+    if (changing.length > 0) blamed(`after ${changing.join(', ')}`, () => verify(model, sorted))
   }
   return { report, runs }
 }
@@ -73,12 +74,13 @@ function optionValues(pass: Pass<OptionSet>, given: Readonly<Record<string, unkn
 
 type PassOptions = Parameters<Pass<OptionSet>['run']>[1]['options']
 
-function guarded<T>(pass: Pass, run: () => T): T {
+/** A fault of ours names the pass it came from; what the model or the user is to blame for is passed on. */
+function blamed<T>(where: string, run: () => T): T {
   try {
     return run()
   } catch (error) {
-    if (error instanceof ConvertError) throw error
-    const wrapped = bug(`the pass "${pass.name}" failed: ${error instanceof Error ? error.message : String(error)}`)
+    if (error instanceof ConvertError && error.kind !== 'bug') throw error
+    const wrapped = bug(`${where}: ${error instanceof Error ? error.message : String(error)}`)
     wrapped.cause = error
     throw wrapped
   }

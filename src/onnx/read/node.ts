@@ -20,10 +20,28 @@ export interface Nested {
   readonly end: number
 }
 
+/** What the fields of a node say. */
+class Found {
+  name = ''
+  opType = ''
+  domain = ''
+  overload = ''
+  docString = ''
+  hasAttributes = false
+  hasExternal = false
+  metadata: Map<string, string> | undefined
+  readonly inputs: (Value | undefined)[] = []
+  readonly outputs: (Value | undefined)[] = []
+  readonly nested: Nested[] = []
+}
+
 /** Reads the nodes of one graph. Attributes are looked at only to find the graphs in them. */
 export class NodeReader {
   readonly #document: Document
   readonly #graph: Graph
+  /** Reads the attributes of any node when they are asked for. */
+  readonly #attributes = (node: Node): Attributes =>
+    readAttributes(this.#document, node.origin as Field, node.subgraphs)
 
   constructor(document: Document, graph: Graph) {
     this.#document = document
@@ -32,56 +50,44 @@ export class NodeReader {
 
   read(field: Field): { node: Node; nested: readonly Nested[] } {
     this.#document.budget.take(16, field.source, field.start)
-    const inputs: (Value | undefined)[] = []
-    const outputs: (Value | undefined)[] = []
-    const nested: Nested[] = []
-    let name = ''
-    let opType = ''
-    let domain = ''
-    let overload = ''
-    let docString = ''
-    let hasAttributes = false
-    let hasExternal = false
-    let metadata: Map<string, string> | undefined
+    const found = new Found()
     const scan = field.fields.scan(field.index)
-    while (scan.next()) {
-      if (isBytes(scan, N.input)) inputs.push(this.#used(scan))
-      else if (isBytes(scan, N.output)) outputs.push(this.#defined(scan))
-      else if (isBytes(scan, N.name)) name = textAt(scan)
-      else if (isBytes(scan, N.opType)) opType = this.#document.intern(textAt(scan))
-      else if (isBytes(scan, N.domain)) domain = this.#document.intern(textAt(scan))
-      else if (isBytes(scan, N.overload)) overload = this.#document.intern(textAt(scan))
-      else if (isBytes(scan, N.docString)) docString = textAt(scan)
-      else if (isBytes(scan, N.metadata)) metadata = this.#entry(scan, metadata)
-      else if (isBytes(scan, N.attribute)) {
-        hasAttributes = true
-        hasExternal = lookInside(scan, nested) || hasExternal
-      } else if (isBytes(scan, N.deviceConfigurations)) checkMessage(scan, 'NodeDevice')
-    }
+    while (scan.next()) this.#take(scan, found)
+    const { name, opType, domain, overload, docString, metadata, nested, inputs, outputs } = found
     if (opType === '') {
       throw brokenGraph(`a node has no operator at byte ${field.start}`, name, place(field.source, field.start))
     }
     this.#refuseSecondProducers(outputs, name, field)
-    const subgraphs = nested.map(({ graph }) => graph)
-    const read = (): Attributes => readAttributes(this.#document, field, subgraphs)
-    const attributes = hasAttributes ? { attributes: read } : {}
-    const node = this.#graph.load(
-      {
-        name,
-        opType,
-        domain,
-        overload,
-        docString,
-        origin: field,
-        ...attributes,
-        ...(nested.length > 0 ? { subgraphs } : {}),
-        ...(metadata ? { metadata } : {}),
-      },
-      inputs,
-      outputs,
-    )
-    if (hasExternal) this.#document.externalNodes.push(node)
+    const init = {
+      name,
+      opType,
+      domain,
+      overload,
+      docString,
+      origin: field,
+      ...(found.hasAttributes && { attributes: this.#attributes }),
+      ...(nested.length > 0 && { subgraphs: nested.map(({ graph }) => graph) }),
+      ...(metadata && { metadata }),
+    }
+    const node = this.#graph.load(init, inputs, outputs)
+    if (found.hasExternal) this.#document.externalNodes.push(node)
     return { node, nested }
+  }
+
+  #take(scan: Scan, found: Found): void {
+    if (isBytes(scan, N.input)) found.inputs.push(this.#used(scan))
+    else if (isBytes(scan, N.output)) found.outputs.push(this.#defined(scan))
+    else if (isBytes(scan, N.name)) found.name = textAt(scan)
+    else if (isBytes(scan, N.opType)) found.opType = this.#document.intern(textAt(scan))
+    else if (isBytes(scan, N.domain)) found.domain = this.#document.intern(textAt(scan))
+    else if (isBytes(scan, N.overload)) found.overload = this.#document.intern(textAt(scan))
+    else if (isBytes(scan, N.docString)) found.docString = textAt(scan)
+    else if (isBytes(scan, N.metadata)) found.metadata = this.#entry(scan, found.metadata)
+    else if (isBytes(scan, N.deviceConfigurations)) checkMessage(scan, 'NodeDevice')
+    else if (isBytes(scan, N.attribute)) {
+      found.hasAttributes = true
+      found.hasExternal = lookInside(scan, found.nested) || found.hasExternal
+    }
   }
 
   #entry(scan: Scan, entries = new Map<string, string>()): Map<string, string> {

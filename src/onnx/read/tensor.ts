@@ -79,8 +79,8 @@ function isTyped(scan: Scan): boolean {
 }
 
 function tensorOf(document: Document, field: Field, found: Found): Tensor {
-  const { name, dtype, dims, raw, typed } = found
-  const head = { name, dtype, dims, origin: field }
+  const { name, dtype, raw, typed } = found
+  const head = { name, dtype, dims: found.dims.slice(), origin: field }
   const isString = dtype === dtypes.string
   const hasUnread =
     typed && (raw || found.isExternal || isString || found.isMixed || typed.number !== typedField(dtype))

@@ -3,8 +3,8 @@ import { dirname, relative, sep } from 'node:path'
 import { linkOutside, linkWithoutFile, outputTooLarge } from '../../errors.ts'
 import type { Graph, Model, Node, Tensor } from '../../ir/index.ts'
 import { dtypes } from '../../ir/index.ts'
-import type { Piece } from '../../wire/index.ts'
-import { Field, FileSource, totalSize } from '../../wire/index.ts'
+import type { Piece, Source } from '../../wire/index.ts'
+import { Field, totalSize } from '../../wire/index.ts'
 import { ExternalPayload } from '../data/external.ts'
 import { isInside } from '../data/location.ts'
 import { RangePayload } from '../data/range.ts'
@@ -63,6 +63,10 @@ class Placement {
   /** The folder of the output, links followed. */
   readonly #folder: string
   readonly #storage = new StoragePlan()
+  /** Whether external data of a model is in the folder of the output already. */
+  readonly #homes = new Map<Document, boolean>()
+  /** What the files that are referred to are called from there. */
+  readonly #locations = new Map<Source, string>()
   readonly #data: DataFile
 
   constructor(model: Model, path: string, mode: ExternalData) {
@@ -126,8 +130,13 @@ class Placement {
     return this.#mode === 'link' ? this.#reference(tensor) : this.#data.add(tensor)
   }
 
-  #isHome({ home }: Document): boolean {
-    return home !== undefined && realpathSync(home) === this.#folder
+  #isHome(document: Document): boolean {
+    const known = this.#homes.get(document)
+    if (known !== undefined) return known
+    const { home } = document
+    const isHome = home !== undefined && realpathSync(home) === this.#folder
+    this.#homes.set(document, isHome)
+    return isHome
   }
 
   #linkPlace(tensor: Tensor): Place | undefined {
@@ -137,14 +146,22 @@ class Placement {
     return isOurs ? this.#reference(tensor) : undefined
   }
 
-  /** A reference to the data in the file it is in, which has to be in the folder of the output. */
+  /** A reference to the data in the file it is in. */
   #reference(tensor: Tensor): Place {
     const range = tensor.payload && rangeOf(tensor.payload)
-    if (!range || !(range.source instanceof FileSource)) throw linkWithoutFile()
-    const file = realpathSync(range.source.path)
-    if (!isInside(this.#folder, file)) throw linkOutside(range.source.path, dirname(this.#path))
-    const location = relative(this.#folder, file).split(sep).join('/')
+    if (!range) throw linkWithoutFile()
+    const location = this.#locations.get(range.source) ?? this.#locate(range.source)
     return { kind: 'external', location, offset: range.start, length: range.end - range.start }
+  }
+
+  /** What a file is called from the folder of the output, which it has to be in. */
+  #locate(source: Source): string {
+    if (source.path === undefined) throw linkWithoutFile()
+    const file = realpathSync(source.path)
+    if (!isInside(this.#folder, file)) throw linkOutside(source.path, dirname(this.#path))
+    const location = relative(this.#folder, file).split(sep).join('/')
+    this.#locations.set(source, location)
+    return location
   }
 }
 

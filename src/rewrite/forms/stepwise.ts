@@ -12,18 +12,18 @@ export function isStepwise(site: Site, facts: Facts): boolean {
   const single = axis === -1 && input !== undefined && (facts.rank(input) ?? 0) > 1 && facts.size(input, -2) === 1
   if (single) return true
   const joined = [...site.scores, ...site.values].some((contraction) => isJoined(contraction, facts))
-  return joined || site.scores.some(isGiven)
+  return joined || site.scores.some((contraction) => isGiven(contraction, facts))
 }
 
 /** Keys or values of this step are joined to ones from outside. */
 function isJoined({ node, dataInput, axis }: Contraction, facts: Facts): boolean {
   const data = node.input(dataInput)
-  return data !== undefined && partsOf(data, axis, facts).some((part) => sourceOf(part)?.isInput ?? false)
+  return data !== undefined && partsOf(data, axis, facts).some((part) => sourceOf(part, facts)?.isInput ?? false)
 }
 
 /** Keys come from outside as they are, and queries do not: keys that were computed once, for all steps. */
-function isGiven({ node, dataInput, otherInput }: Contraction): boolean {
-  const [data, other] = [node.input(dataInput), node.input(otherInput)].map((value) => value && sourceOf(value))
+function isGiven({ node, dataInput, otherInput }: Contraction, facts: Facts): boolean {
+  const [data, other] = [node.input(dataInput), node.input(otherInput)].map((value) => value && sourceOf(value, facts))
   return data?.isInput === true && other?.isInput !== true
 }
 
@@ -51,13 +51,21 @@ function isAlong(node: Node, axis: number, facts: Facts): boolean {
   return named === axis || (rank !== undefined && named - rank === axis)
 }
 
-/** What a value is a rearrangement of. */
-function sourceOf(value: Value): Value | undefined {
+/** What a value is a rearrangement of, constant factors left aside. */
+function sourceOf(value: Value, facts: Facts): Value | undefined {
   let at = value
   for (let node = at.producer; node; node = at.producer) {
-    const input = recordOf(node)?.passage === 'layout' && node.op !== 'Concat' ? node.input(0) : undefined
+    const input = rearranged(node, facts)
     if (!input) return undefined
     at = input
   }
   return at
+}
+
+function rearranged(node: Node, facts: Facts): Value | undefined {
+  if (node.op === 'Mul' || node.op === 'Div') {
+    const [varying, ...more] = node.inputs.filter((value) => value && !facts.isConstant(value))
+    return more.length === 0 ? varying : undefined
+  }
+  return recordOf(node)?.passage === 'layout' && node.op !== 'Concat' ? node.input(0) : undefined
 }

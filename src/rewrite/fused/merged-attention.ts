@@ -1,5 +1,4 @@
 import type { Node, Value } from '../../ir/index.ts'
-import { attr } from '../../ir/index.ts'
 import { attend } from './attend.ts'
 import type { Frame } from './bias.ts'
 import { sumOf } from './bias.ts'
@@ -73,6 +72,5 @@ function projections(
   const bias = node.input(inputs.bias)
   const product = op.MatMul(x, weights)
   const all = bias ? op.Add(product, bias) : product
-  if (op.place.opset >= 13) return op.node('Split', [all, op.ints(sizes)], { axis: attr.int(-1) }, { outputs: 3 })
-  return op.node('Split', [all], { axis: attr.int(2), split: attr.ints(sizes) }, { outputs: 3 })
+  return op.Split(all, sizes, 2)
 }

@@ -58,16 +58,14 @@ function beyondLengths(mask: Value, { batch, frame, starts }: PaddingMask, bench
   const lengths = asInt64(bench, mask)
   const rows = facts.size(batch.value, batch.axis)
   if (facts.size(mask, -1) === rows) return beyondLength(bench, frame.keys, lengths)
-  const zero = op.ints([0])
   const count = bench.length(batch)
-  const slice = (x: Value, from: Value, to: Value): Value => op.node('Slice', [x, from, to, zero])[0] as Value
-  const ends = bench.once(`ends ${mask.name}`, () => slice(lengths, zero, count))
+  const ends = bench.once(`ends ${mask.name}`, () => op.SliceVector(lengths, op.ints([0]), count))
   const beyond = beyondLength(bench, frame.keys, ends)
   if (!starts) return beyond
   // A mask of lengths alone gets starts of 0, so that both forms are read alike.
   const begins = bench.once(`begins ${mask.name}`, () => {
     const padded = op.Concat([lengths, op.ConstantOfShape(count, Tensor.int64([0]))], 0)
-    return slice(padded, count, op.Mul(count, op.ints([2])))
+    return op.SliceVector(padded, count, op.Mul(count, op.ints([2])))
   })
   return bench.once(`outside ${mask.name} ${bench.sizeName(frame.keys)}`, () =>
     op.Or(beyond, op.Less(bench.positions(frame.keys), op.Unsqueeze(begins, [1, 2, 3]))),

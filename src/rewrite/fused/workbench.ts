@@ -88,7 +88,7 @@ export class Workbench {
       return op.Range(scalar(0), op.Squeeze(length, [0]), scalar(1))
     }
     const ones = op.ConstantOfShape(length, Tensor.int64([1]))
-    return op.Squeeze(op.node('NonZero', [ones])[0] as Value, [0])
+    return op.Squeeze(op.NonZero(ones), [0])
   }
 
   /** [B, S, H*D] as [B, H, S, D]. */

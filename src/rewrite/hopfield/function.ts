@@ -1,12 +1,9 @@
 import type { Model, ModelFunction, Node, Value } from '../../ir/index.ts'
-import { attr, Graph, Tensor } from '../../ir/index.ts'
+import { Graph, Tensor } from '../../ir/index.ts'
 import type { Workbench } from '../fused/workbench.ts'
 import type { SinkLogits } from '../fused/zero-row.ts'
 import { Ops } from '../ops.ts'
 import { hopfieldOp } from './node.ts'
-
-/** The number the standard gives to attributes that hold a float. */
-const floatAttribute = 1
 
 /**
  * Keeps the node, on heads of their own, and gives the model a function that defines it in the model's opset: a runtime with
@@ -50,8 +47,7 @@ function definition(opset: number): Omit<ModelFunction, 'model' | 'origin' | 'ed
     return value
   }) as [Value, Value, Value, Value, Value]
   const op = new Ops({ graph: body, before: undefined, name: 'hopfield', opset })
-  const [factor] = op.node('Constant', [], { value_float: attr.ref('scale', floatAttribute) }) as [Value]
-  const [scale] = op.node('CastLike', [factor, q]) as [Value]
+  const scale = op.CastLike(op.FloatOf('scale'), q)
   const x = op.Add(op.MatMul(op.Mul(q, scale), op.Transpose(k, [0, 1, 3, 2])), mask)
   const m = op.Max(op.ReduceMax(x, [-1]), sink)
   const e = op.Exp(op.Sub(x, m))
