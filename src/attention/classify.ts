@@ -54,14 +54,13 @@ function sinkVerdict(
   found: { scores: readonly Reached[]; values: readonly Reached[] },
   wiring: Wiring,
 ): { verdict: Verdict; sink: Sink; spelling: string } | undefined {
-  if (n.problem === 'unknown-sink')
+  const recorded = recordedSink(n.node)
+  if (n.problem === 'unknown-sink' && !recorded)
     return { verdict: because('review', 'unknown-sink', n.node), sink: n.sink, spelling: n.spelling }
-  if (n.sink.kind !== 'none')
-    return {
-      verdict: sinkSentence(n.node, n.sink, 'its denominator has the extra term'),
-      sink: n.sink,
-      spelling: n.spelling,
-    }
+  if (n.sink.kind !== 'none' || n.problem === 'unknown-sink') {
+    const sink = recorded ?? n.sink
+    return { verdict: sinkSentence(n.node, sink, 'its denominator has the extra term'), sink, spelling: n.spelling }
+  }
   const gate = lateGate(n, found.values, wiring)
   if (gate)
     return {
@@ -76,7 +75,6 @@ function sinkVerdict(
   // Several rows of zeros that a mask computed from data covers are padding, and a masked column is no sink at all.
   if (column.value === 'unknown' && column.count !== 1) return undefined
   if (isHidden(column.value)) return undefined
-  const recorded = recordedSink(n.node)
   if (column.value === 'unknown' && !recorded)
     return { verdict: because('review', 'unknown-sink', n.node), sink: n.sink, spelling: n.spelling }
   const sink = recorded ?? columnSink(column)
@@ -104,7 +102,7 @@ function columnSink(column: Column): Sink {
   return value.every((s) => s === 0) ? { kind: 'zero' } : { kind: 'constant', value }
 }
 
-/** The sink this program recorded where it appended the column; its numbers are not always read off the graph. */
+/** The sink this program recorded when it wrote the node; its numbers are not always read off the graph. */
 function recordedSink(node: Node): Sink | undefined {
   const values = annotationOf(node, 'sink')?.split(',').map(Number)
   if (!values?.every(Number.isFinite)) return undefined

@@ -7,7 +7,7 @@
  */
 import type { Graph, Node, Value } from '../../ir/index.ts'
 import type { Facts, LabelledProduct, Operand, Size } from '../../ops/index.ts'
-import { axisOf, labelAt, labelledProduct } from '../../ops/index.ts'
+import { axisOf, labelAt, labelledProduct, recordOf } from '../../ops/index.ts'
 import { Ops } from '../ops.ts'
 import type { Softmax1Sink } from '../softmax1-node.ts'
 import type { Columns } from './column.ts'
@@ -64,6 +64,12 @@ export function rowObjection(node: Node, port: number, facts: Facts): string | u
   return facts.rank(operand) === undefined ? `the rank of "${operand.name}" is not known` : undefined
 }
 
+const keepsAxes = new Set(['Cast', 'CastLike', 'Identity', 'Dropout'])
+
+function movesAxes(node: Node): boolean {
+  return recordOf(node)?.passage === 'layout' && !keepsAxes.has(node.op)
+}
+
 const carrying = new Set(['Add', 'Sum', 'Sub', 'Where'])
 
 /** Why a growth cannot be; undefined where nothing stands against it. */
@@ -79,6 +85,8 @@ class Plan {
   /** Values on the way of the scores; the normaliser ends it. */
   readonly #scores = new Set<Value>()
   #copy: Value | undefined
+  /** Whether the element holds a sink for every head, so that heads must stay where they are. */
+  #perHead = false
   /** The first node behind which the element does not hold a known number. */
   #lost: Node | undefined
 
@@ -157,6 +165,8 @@ class Plan {
     const sink = node === carrier ? normaliser.sink : undefined
     const passage = passageThrough({ node, grown: inputs, port, axis, content, exact, sink, keys, columns })
     if (typeof passage === 'string') return passage
+    if (exact && this.#perHead && movesAxes(node)) return `${describe(node)} moves heads behind their sinks`
+    this.#perHead ||= sink?.heads !== undefined
     if (exact && carrying.has(node.op)) this.#carriers.push(node)
     if (exact) this.#copy ??= passage.copy
     return this.#follow(node, passage, exact)
