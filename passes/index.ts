@@ -3,10 +3,14 @@ import { addZeroKey } from './add-zero-key.ts'
 import { checkTarget } from './check-target.ts'
 import { expandAttention } from './expand-attention.ts'
 import { formHopfieldBlocks } from './form-hopfield-blocks.ts'
+import { insertQdq } from './insert-qdq.ts'
 import { lowerHopfieldAttention } from './lower-hopfield-attention.ts'
 import { lowerSoftmax1 } from './lower-softmax1.ts'
+import { quantizeEmbeddings } from './quantize-embeddings.ts'
+import { quantizeWeights } from './quantize-weights.ts'
 import { recognizeSoftmax1 } from './recognize-softmax1.ts'
 import { setSmoothSoftmax } from './set-smooth-softmax.ts'
+import { smoothActivations } from './smooth-activations.ts'
 import { softmaxToSoftmax1 } from './softmax-to-softmax1.ts'
 
 /** Every pass, in order, by stage: recognize, hopfield, adapt, quantize, lower. */
@@ -19,6 +23,12 @@ export const passes: readonly Pass[] = [
   setSmoothSoftmax,
   addZeroKey,
   formHopfieldBlocks,
+  // adapt
+  smoothActivations,
+  // quantize
+  insertQdq,
+  quantizeWeights,
+  quantizeEmbeddings,
   // lower
   lowerHopfieldAttention,
   lowerSoftmax1,

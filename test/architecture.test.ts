@@ -16,13 +16,14 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   ops: ['ir'],
   attention: ['ops', 'ir'],
   targets: ['ir'],
-  rewrite: ['attention', 'targets', 'ops', 'ir'],
+  quantize: ['ops', 'ir'],
+  rewrite: ['attention', 'quantize', 'targets', 'ops', 'ir'],
   runtime: ['onnx', 'ir'],
   emit: ['onnx', 'ir'],
   report: ['onnx', 'attention', 'rewrite', 'targets', 'ir'],
-  passes: ['attention', 'rewrite', 'targets', 'ops', 'ir'],
+  passes: ['attention', 'rewrite', 'quantize', 'targets', 'ops', 'ir'],
   // The composition root: the files directly in src.
-  src: ['passes', 'emit', 'report', 'runtime', 'rewrite', 'targets', 'attention', 'ops', 'onnx', 'wire', 'ir'],
+  src: ['passes', 'emit', 'report', 'runtime', 'rewrite', 'quantize', 'targets', 'attention', 'ops', 'onnx', 'wire', 'ir'],
   cli: ['src', 'passes', 'emit', 'report', 'runtime', 'rewrite', 'targets', 'attention', 'onnx', 'ir'],
 }
 

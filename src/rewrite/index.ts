@@ -1,4 +1,5 @@
 /** What passes are made of: declaring them, running them, building nodes, and the forms Softmax1 takes. */
+export { dropUnread, replaceConstant } from './constants.ts'
 export { removeDead } from './dead.ts'
 export { Columns } from './forms/column.ts'
 export { lowerToPrimitives } from './forms/primitives.ts'
@@ -26,10 +27,11 @@ export {
   partsOfBlock,
 } from './hopfield/index.ts'
 export type { Place } from './ops.ts'
+export { Ops } from './ops.ts'
 export { opsetOf } from './opset.ts'
 export type { Option, OptionSet, OptionValues } from './options.ts'
 export type { Effect, Pass, PassContext, SinkOf, Stage } from './pass.ts'
-export { changesMaths, definePass, equivalent, reportsOnly, stages } from './pass.ts'
+export { approximate, changesMaths, definePass, equivalent, reportsOnly, stages } from './pass.ts'
 export type { PassRun, PipelineResult, PipelineSettings } from './pipeline.ts'
 export { runPipeline } from './pipeline.ts'
 export type { SiteReport, Warning } from './report.ts'
