@@ -32,6 +32,7 @@ interface TokenizerFile {
     readonly direction?: string
     readonly pad_id?: number
   } | null
+  readonly post_processor?: { readonly type?: string } | null
 }
 
 interface Processed {
@@ -66,7 +67,13 @@ export async function openTokenizer(path: string): Promise<Tokenizer> {
       id: padding?.pad_id ?? padId(config.pad_token, engine) ?? 0,
       isLeft: (padding?.direction ?? config.padding_side) === 'Left' || config.padding_side === 'left',
     },
-    encode: (text, pair, maxLength) => encode(engine, truncation ?? {}, text, pair, maxLength),
+    encode(text, pair, maxLength) {
+      const encoded = encode(engine, truncation ?? {}, text, pair, maxLength)
+      // RoBERTa's tokenizer gives both texts of a pair type 0; the library does not.
+      return file.post_processor?.type === 'RobertaProcessing'
+        ? { ...encoded, types: encoded.types.map(() => 0) }
+        : encoded
+    },
   }
 }
 
