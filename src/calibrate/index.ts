@@ -1,0 +1,11 @@
+/** What a model does on data: what was observed of its values and of the rows of its attention, and what follows from it. */
+export type { CollectSettings } from './collect.ts'
+export { collect } from './collect.ts'
+export { fingerprintOf } from './fingerprint.ts'
+export type { Watching } from './instrument.ts'
+export { mergeTables } from './merge.ts'
+export type { RunOptions } from './run-over.ts'
+export { runOver } from './run-over.ts'
+export type { SiteState, ValueState } from './table.ts'
+export { CalibrationTable } from './table.ts'
+export { tableFromJson, tableToJson } from './table-json.ts'
