@@ -1,8 +1,7 @@
 import type { DataMismatch } from '../errors.ts'
-import { OwnedPayload, Tensor } from '../ir/index.ts'
-import { byteSize } from '../ir/index.ts'
+import { byteSize, OwnedPayload, Tensor } from '../ir/index.ts'
 import type { Column } from './check.ts'
-import { mismatches, mismatchError } from './check.ts'
+import { mismatchError, mismatches } from './check.ts'
 import type { Cursor } from './cursor.ts'
 import type { ModelInput } from './inputs.ts'
 import { batchOf } from './inputs.ts'
@@ -84,7 +83,11 @@ function layoutOf(array: StoredArray, input: ModelInput | undefined): Layout {
     array,
     count,
     dims: own,
-    bytes: byteSize(array.dtype, own.reduce((size, dim) => size * dim, 1)) ?? 0,
+    bytes:
+      byteSize(
+        array.dtype,
+        own.reduce((size, dim) => size * dim, 1),
+      ) ?? 0,
   })
   if (dims.length === 0) return sized(undefined, dims)
   if (dims.length === rank + 1) return sized(rows, rest)

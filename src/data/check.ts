@@ -2,7 +2,6 @@ import type { ConvertError, DataMismatch } from '../errors.ts'
 import { dataDtype, dataInputMissing, dataMismatch, dataShape } from '../errors.ts'
 import type { Dim, DType, Tensor } from '../ir/index.ts'
 import { dtypeName, dtypes, isFloat } from '../ir/index.ts'
-import { closest } from '../names.ts'
 import type { ModelInput } from './inputs.ts'
 import { describeType } from './inputs.ts'
 
@@ -35,9 +34,8 @@ export function mismatchError(from: string, rows: readonly DataMismatch[]): Conv
 
 function missing(input: ModelInput, inputs: readonly ModelInput[], columns: readonly Column[]): DataMismatch {
   const taken = new Set(inputs.map(({ name }) => name))
-  const spare = columns.map(({ name }) => name).filter((name) => !taken.has(name))
-  const like = closest(input.name, spare) ?? (spare.length === 1 ? spare[0] : undefined)
-  const advice = like === undefined ? '' : `rename "${like}"?`
+  const spare = columns.filter(({ name }) => !taken.has(name)).map(({ name }) => `"${name}"`)
+  const advice = spare.length === 0 ? '' : `no input takes ${spare.slice(0, 4).join(', ')}`
   return { ...wanted(input), sort: 'missing', given: 'nothing', advice }
 }
 

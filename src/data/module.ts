@@ -52,7 +52,8 @@ async function sequenceOf(path: string): Promise<() => Sequence> {
   }
   if (!isSequence(exported)) throw dataModule(path, 'exports nothing to iterate over as default')
   // A generator object is its own iterator, and is used up after one pass.
-  const iterator: unknown = Symbol.asyncIterator in exported ? exported[Symbol.asyncIterator]() : exported[Symbol.iterator]()
+  const iterator: unknown =
+    Symbol.asyncIterator in exported ? exported[Symbol.asyncIterator]() : exported[Symbol.iterator]()
   if (iterator === exported) throw dataModule(path, 'exports a generator that can be run only once')
   return () => exported
 }

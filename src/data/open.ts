@@ -5,7 +5,7 @@ import { dataBadSample, dataEmpty, dataNoneLeft, dataNotFinite, interrupted, usa
 import type { Model } from '../ir/index.ts'
 import type { Feeds } from '../runtime/index.ts'
 import type { Column } from './check.ts'
-import { mismatches, mismatchError, valueProblem } from './check.ts'
+import { mismatchError, mismatches, valueProblem } from './check.ts'
 import { openReader } from './formats.ts'
 import type { ModelInput } from './inputs.ts'
 import { inputsOf } from './inputs.ts'

@@ -16,7 +16,7 @@ export async function parquetRecords(path: string): Promise<Records> {
   const compressors = await compressorsFor(metadata)
   const count = Number(metadata.num_rows)
   const rows = (rowStart: number, rowEnd: number) =>
-    withFile(path, (file) => library.parquetReadObjects({ file, metadata, compressors, rowStart, rowEnd }))
+    withFile(path, (file) => library.parquetReadObjects({ file, metadata, ...compressors, rowStart, rowEnd }))
   return {
     kind: 'parquet',
     path,
@@ -67,7 +67,8 @@ const builtIn = new Set(['UNCOMPRESSED', 'SNAPPY'])
 async function compressorsFor({ row_groups: groups }: FileMetaData) {
   const codecs = groups.flatMap(({ columns }) => columns.map((column) => column.meta_data?.codec ?? 'UNCOMPRESSED'))
   const foreign = codecs.find((codec) => !builtIn.has(codec))
-  if (foreign === undefined) return undefined
+  if (foreign === undefined) return {}
   const what = `Parquet files compressed with ${foreign}`
-  return (await loadPackage('hyparquet-compressors', what, () => import('hyparquet-compressors'))).compressors
+  const { compressors } = await loadPackage('hyparquet-compressors', what, () => import('hyparquet-compressors'))
+  return { compressors }
 }

@@ -14,7 +14,9 @@ export interface Records {
   /** The names and values of the first record that can be read. */
   readonly first: NamedValues | undefined
   /** The records at ascending positions; one that cannot be read as an {@link UnusableSample}. */
-  read(positions: Iterable<number>): AsyncIterable<{ position: number; id: string; record: NamedValues | UnusableSample }>
+  read(
+    positions: Iterable<number>,
+  ): AsyncIterable<{ position: number; id: string; record: NamedValues | UnusableSample }>
 }
 
 /** How a record becomes feeds. Throws {@link UnusableSample} for one that cannot. */

@@ -61,7 +61,10 @@ function storedTensor(path: string, name: string, entry: unknown, file: { base: 
   const dtype = types[String(type)]
   if (dtype === undefined) throw dataUnsupported(path, `tensor "${name}" has type ${String(type)}, which is not read`)
   const [start = 0, end = 0] = range
-  const needed = byteSize(dtype, shape.reduce((product, dim) => product * dim, 1))
+  const needed = byteSize(
+    dtype,
+    shape.reduce((product, dim) => product * dim, 1),
+  )
   if (end - start !== needed) throw dataDamaged(path, `tensor "${name}" has ${end - start} bytes and needs ${needed}`)
   if (file.base + end > file.size) throw dataTruncated(path, `tensor "${name}" ends behind the end of the file`)
   return { name, dtype, dims: shape, open: () => fileCursor(path, file.base + start) }

@@ -1,4 +1,3 @@
-import type { Model } from '../ir/index.ts'
 import type { Feeds } from '../runtime/index.ts'
 import type { ImageOptions } from './image-recipe.ts'
 

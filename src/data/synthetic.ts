@@ -20,7 +20,11 @@ export function syntheticReader(model: Model, { samples = defaultCount, seed = 0
     async *read(positions) {
       for (const position of positions) {
         // Far apart: neighbouring seeds must not give overlapping data.
-        const { feeds, refused } = generateFeeds(model, sizes, Math.imul(seed + 1, 0x9e3779b1) ^ (position * 0x85ebca6b))
+        const { feeds, refused } = generateFeeds(
+          model,
+          sizes,
+          Math.imul(seed + 1, 0x9e3779b1) ^ (position * 0x85ebca6b),
+        )
         if (feeds === undefined) throw dataUnsupported('synthetic data', refused)
         yield { position, id: `synthetic ${position}`, feeds }
       }

@@ -1,5 +1,5 @@
 import type { DType } from '../ir/index.ts'
-import { dtypeName, dtypes, isFloat, OwnedPayload, Tensor } from '../ir/index.ts'
+import { bitsOf, dtypeName, dtypes, isFloat, OwnedPayload, Tensor } from '../ir/index.ts'
 import type { ModelInput } from './inputs.ts'
 import { batchOf, describeType } from './inputs.ts'
 import { UnusableSample } from './reader.ts'
@@ -30,11 +30,13 @@ const unused = Tensor.of(dtypes.uint8, [0], [])
 export function tensorFrom(value: unknown, input: ModelInput): Tensor {
   if (value instanceof Tensor) return value
   const { dims, elements, type } = flattened(value, input)
-  if (type !== undefined && type !== input.dtype) return Tensor.of(type, dims, elements as number[])
   const shape = fitted(dims, elements.length, input)
+  const dtype = type ?? input.dtype
+  const bytes = bytesOf(elements, dtype)
+  if (bytes !== undefined) return new Tensor({ dtype, dims: shape, payload: new OwnedPayload(bytes) })
   if (input.dtype === dtypes.string) return stringTensor(elements, shape, input)
-  checkElements(elements, input)
-  return Tensor.of(input.dtype, shape, elements as ArrayLike<number | bigint>)
+  checkElements(elements, { name: input.name, dtype })
+  return Tensor.of(dtype, shape, elements as ArrayLike<number | bigint>)
 }
 
 interface Flat {
@@ -46,34 +48,29 @@ interface Flat {
 
 const typeNames: Readonly<Record<string, DType>> = { ...dtypes, float32: dtypes.float, float64: dtypes.double }
 
-function flattened(value: unknown, input: ModelInput): Flat {
-  if (ArrayBuffer.isView(value)) return { ...flatTyped(value, [length(value)]), type: typeOfArray(value) }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return flatNested(value, input.name)
-  const { dims, shape = dims, data, dtype, type = dtype } = value as NamedValues
-  if (!Array.isArray(shape) || !shape.every((n) => Number.isSafeInteger(n) && n >= 0))
-    throw new UnusableSample(`input "${input.name}" is an object without "dims"`)
-  const named = type === undefined ? undefined : typeNames[String(type)]
-  if (type !== undefined && named === undefined)
-    throw new UnusableSample(`input "${input.name}" has the unknown type "${String(type)}"`)
-  const flat = ArrayBuffer.isView(data) ? flatTyped(data, shape) : { dims: shape, elements: listOf(data, input.name) }
-  const size = shape.reduce((product: number, dim: number) => product * dim, 1)
-  if (flat.elements.length !== size)
-    throw new UnusableSample(`input "${input.name}" has ${flat.elements.length} elements and dims of ${size}`)
-  return { ...flat, type: named ?? (ArrayBuffer.isView(data) ? typeOfArray(data) : undefined) }
+function flattened(value: unknown, { name }: ModelInput): Flat {
+  if (isTyped(value)) return { dims: [value.length], elements: value, type: typeOfArray(value) }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return flatNested(value, name)
+  // Tensors of other libraries look like this too.
+  const { shape, dims = shape, data, type, dtype = type } = value as NamedValues
+  if (!isSizes(dims)) throw new UnusableSample(`input "${name}" is an object without "dims"`)
+  if (!Array.isArray(data) && !isTyped(data)) throw new UnusableSample(`input "${name}" has no list of "data"`)
+  const named = dtype === undefined ? undefined : typeNames[String(dtype)]
+  if (dtype !== undefined && named === undefined)
+    throw new UnusableSample(`input "${name}" has the unknown type "${String(dtype)}"`)
+  const size = dims.reduce((product, dim) => product * dim, 1)
+  if (data.length !== size) throw new UnusableSample(`input "${name}" has ${data.length} elements and dims of ${size}`)
+  return { dims, elements: data, type: named ?? typeOfArray(data) }
 }
 
-function listOf(data: unknown, name: string): readonly unknown[] {
-  if (!Array.isArray(data)) throw new UnusableSample(`input "${name}" has no list of "data"`)
-  return data
+function isSizes(value: unknown): value is readonly number[] {
+  return Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0)
 }
 
-function length(view: ArrayBufferView): number {
-  return (view as Float32Array).length
-}
+type Typed = ArrayBufferView & ArrayLike<number | bigint> & { readonly BYTES_PER_ELEMENT: number }
 
-function flatTyped(view: ArrayBufferView, dims: readonly number[]) {
-  if (view instanceof DataView) throw new UnusableSample('a DataView has no element type')
-  return { dims, elements: view as unknown as ArrayLike<number | bigint> }
+function isTyped(value: unknown): value is Typed {
+  return ArrayBuffer.isView(value) && !(value instanceof DataView)
 }
 
 const arrayTypes: readonly (readonly [new () => ArrayBufferView, DType])[] = [
@@ -81,25 +78,30 @@ const arrayTypes: readonly (readonly [new () => ArrayBufferView, DType])[] = [
   [Float64Array, dtypes.double],
   [Int8Array, dtypes.int8],
   [Int16Array, dtypes.int16],
-  [Uint16Array, dtypes.uint16],
   [Int32Array, dtypes.int32],
   [Uint32Array, dtypes.uint32],
   [BigInt64Array, dtypes.int64],
   [BigUint64Array, dtypes.uint64],
 ]
 
-/** Bytes may be booleans, and stand for any type of that width. */
-function typeOfArray(view: ArrayBufferView): DType | undefined {
-  return arrayTypes.find(([kind]) => view instanceof kind)?.[1]
+/** The type of an array that can hold no other: bytes may be booleans, and 16 bits half precision. */
+function typeOfArray(value: object): DType | undefined {
+  return arrayTypes.find(([kind]) => value instanceof kind)?.[1]
+}
+
+/** A copy of the bytes of a typed array, when its elements are as wide as those of the type. */
+function bytesOf(elements: ArrayLike<unknown>, dtype: DType): Uint8Array | undefined {
+  if (!isTyped(elements) || bitsOf(dtype) !== 8 * elements.BYTES_PER_ELEMENT) return undefined
+  return new Uint8Array(elements.buffer, elements.byteOffset, elements.byteLength).slice()
 }
 
 function flatNested(value: unknown, name: string): Flat {
   const dims: number[] = []
-  for (let level = value; isList(level); level = level[0]) dims.push(length(level as ArrayBufferView))
+  for (let level = value; isList(level); level = level[0]) dims.push(level.length)
   const elements: unknown[] = []
   const visit = (item: unknown, depth: number) => {
     const isLeaf = depth === dims.length
-    if (isLeaf === isList(item) || (!isLeaf && length(item as ArrayBufferView) !== dims[depth]))
+    if (isLeaf === isList(item) || (!isLeaf && (item as ArrayLike<unknown>).length !== dims[depth]))
       throw new UnusableSample(`the lists of input "${name}" have different lengths`)
     if (isLeaf) elements.push(item)
     else for (const inner of item as ArrayLike<unknown> & Iterable<unknown>) visit(inner, depth + 1)
@@ -108,8 +110,8 @@ function flatNested(value: unknown, name: string): Flat {
   return { dims, elements, type: undefined }
 }
 
-function isList(value: unknown): value is readonly unknown[] {
-  return Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView))
+function isList(value: unknown): value is readonly unknown[] | Typed {
+  return Array.isArray(value) || isTyped(value)
 }
 
 /** Dims with the leading axis of one sample, and a flat list in the shape of its input where that is fixed. */
@@ -144,8 +146,8 @@ const ranges: Readonly<Record<string, readonly [min: number, max: number]>> = {
   bool: [0, 1],
 }
 
-/** Every element has to be a value of the type of the input: nothing is rounded, wrapped or guessed. */
-function checkElements(elements: ArrayLike<unknown>, input: ModelInput): void {
+/** Every element has to be a value of the type: nothing is rounded, wrapped or guessed. */
+function checkElements(elements: ArrayLike<unknown>, input: Pick<ModelInput, 'name' | 'dtype'>): void {
   const name = dtypeName(input.dtype) ?? ''
   const range = ranges[name]
   if (range === undefined && !isFloat(input.dtype))
@@ -165,9 +167,4 @@ function checkElements(elements: ArrayLike<unknown>, input: ModelInput): void {
 
 function show(element: unknown): string {
   return typeof element === 'bigint' ? `${element}` : (JSON.stringify(element) ?? String(element)).slice(0, 40)
-}
-
-/** The bytes of a view as a tensor of 8-bit elements. */
-export function bytesTensor(dtype: DType, dims: readonly number[], bytes: Uint8Array): Tensor {
-  return new Tensor({ dtype, dims, payload: new OwnedPayload(bytes) })
 }
