@@ -234,6 +234,17 @@ export function dataShape(from: string, rows: readonly DataMismatch[]): ConvertE
   )
 }
 
+/** Calibration was stopped; what was seen until then is kept. */
+export function calibrationInterrupted(path: string, done: number, wanted: number): ConvertError {
+  return new ConvertError(
+    'calibration-interrupted',
+    'interrupted',
+    `interrupted after ${done} of ${wanted} samples, which are in "${path}"`,
+    { path },
+    'Go on with the same command and --resume.',
+  )
+}
+
 /** A file that should be a calibration table is none, or a damaged one. */
 export function calibrationMalformed(path: string, what: string): ConvertError {
   return new ConvertError(

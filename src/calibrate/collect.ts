@@ -21,7 +21,18 @@ export interface CollectSettings extends Partial<Watching> {
   readonly session?: Omit<SessionOptions, 'signal' | 'reducer'> | undefined
   /** Ends the work early: what was seen until then is in the table. */
   readonly signal?: AbortSignal | undefined
-  readonly onProgress?: ((done: number, total: number) => void) | undefined
+  readonly onProgress?: ((pace: Pace) => void) | undefined
+}
+
+/** How far the work is. */
+export interface Pace {
+  /** Samples that were seen or skipped, earlier runs included. */
+  readonly done: number
+  readonly total: number
+  /** Of them, samples this run has seen. */
+  readonly now: number
+  /** Resident bytes of the process of the runtime. */
+  readonly memory: number
 }
 
 /**
@@ -79,7 +90,8 @@ async function run(
         const skipped: SkippedSample[] = bad ? [{ id, index, reason: bad.message }] : []
         const part = bad ? { samples: [], values: new Map(), sites: [] } : seen
         table = { ...table, ...mergeStates(table, { ...table, ...part, skipped }) }
-        onProgress?.(table.samples.length + table.skipped.length, start.wanted)
+        const done = table.samples.length + table.skipped.length
+        onProgress?.({ done, total: start.wanted, now: done - known.size, memory: reduced.memory })
       }
     })
   } catch (error) {

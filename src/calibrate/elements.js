@@ -41,6 +41,7 @@ export function reduce(outputs, plan) {
       return histogram(read(outputs, output).data, low, high)
     }),
     moments: plan.moments.map((name) => momentsOf(read(outputs, name), plan.granularity)),
+    memory: process.memoryUsage.rss(),
   }
 }
 

@@ -12,6 +12,8 @@ export interface Reduced {
   readonly rows: readonly { readonly dims: readonly number[]; readonly data: Float32Array }[]
   readonly histograms: readonly (Bins | undefined)[]
   readonly moments: readonly Moments[]
+  /** Resident bytes of the process it was made in. */
+  readonly memory: number
 }
 
 /** The states of one sample. */
