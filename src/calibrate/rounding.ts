@@ -1,10 +1,14 @@
 import type { Graph, Model, Tensor, Value } from '../ir/index.ts'
 import { dtypes, Tensor as TensorOf } from '../ir/index.ts'
-import type { Quantization, Quantizer } from '../quantize/index.ts'
+import type { Quantization, Quantizer, RoundingMeans } from '../quantize/index.ts'
 import { Ops } from '../rewrite/index.ts'
 
 /** Runs a model over data and shows its outputs, sample by sample. */
-export type Run = (model: Model, visit: (index: number, outputs: Record<string, Tensor>) => void) => Promise<void>
+export type Run = (
+  model: Model,
+  visit: (index: number, outputs: Record<string, Tensor>) => void,
+  fetches: readonly string[],
+) => Promise<void>
 
 /**
  * Measures what rounding does to the mean of every quantized activation, channel by channel: E[r] and E[Q(r)], with
@@ -17,12 +21,17 @@ export async function measureRounding(model: Model, quantization: Quantization, 
   const gauge = new Gauge(model)
   const measured = quantizers.flatMap((quantizer) => {
     const value = model.graph.values.get(quantizer.origin.name)
-    return value ? [{ quantizer, ...gauge.add(value, quantizer), sums: new Sums(quantizer.channels) }] : []
+    return value ? [{ quantizer, names: gauge.add(value, quantizer), sums: new Sums(quantizer.channels) }] : []
   })
   if (measured.length === 0) return
-  await run(model, (_, outputs) => {
-    for (const { real, rounded, sums } of measured) sums.add(outputs[real] as Tensor, outputs[rounded] as Tensor)
-  })
+  const visit = (_: number, outputs: Record<string, Tensor>) => {
+    for (const { names, sums } of measured) sums.add(names.map((name) => outputs[name] as Tensor))
+  }
+  await run(
+    model,
+    visit,
+    measured.flatMap(({ names }) => names),
+  )
   for (const { quantizer, sums } of measured) quantization.means.set(quantizer, sums.means())
 }
 
@@ -38,8 +47,8 @@ class Gauge {
     this.#outputs = graph.outputs.length
   }
 
-  /** The names of two outputs with the mean of each channel. */
-  add(value: Value, { origin, affine, channels }: Quantizer): { readonly real: string; readonly rounded: string } {
+  /** The names of outputs with means of each channel: of r, of Q(r), of r², and of (r - Q(r))². */
+  add(value: Value, { origin, affine, channels }: Quantizer): readonly string[] {
     const op = this.#ops
     const vector = (values: Float64Array) => op.constant(TensorOf.of(dtypes.float, [channels], values))
     let x = op.Reshape(value, op.ints([-1, channels]))
@@ -51,7 +60,8 @@ class Gauge {
     const scale = op.scalar(affine.scale, dtypes.float)
     const zeroPoint = op.scalar(affine.zeroPoint, dtypes.uint8)
     const rounded = op.DequantizeLinear(op.QuantizeLinear(x, scale, zeroPoint), scale, zeroPoint)
-    return { real: this.#mean(x), rounded: this.#mean(rounded) }
+    const error = op.Sub(x, rounded)
+    return [x, rounded, op.Mul(x, x), op.Mul(error, error)].map((values) => this.#mean(values))
   }
 
   #mean(value: Value): string {
@@ -66,6 +76,8 @@ class Gauge {
 class Sums {
   readonly #real: Float64Array
   readonly #rounded: Float64Array
+  #signal = 0
+  #noise = 0
   #samples = 0
 
   constructor(channels: number) {
@@ -73,18 +85,24 @@ class Sums {
     this.#rounded = new Float64Array(channels)
   }
 
-  add(real: Tensor, rounded: Tensor): void {
+  add([real, rounded, signal, noise]: readonly Tensor[]): void {
     addTo(this.#real, real)
     addTo(this.#rounded, rounded)
+    this.#signal += total(signal)
+    this.#noise += total(noise)
     this.#samples++
   }
 
-  means() {
+  means(): RoundingMeans {
     const mean = (sums: Float64Array) => sums.map((sum) => sum / Math.max(1, this.#samples))
-    return { real: mean(this.#real), rounded: mean(this.#rounded) }
+    return { real: mean(this.#real), rounded: mean(this.#rounded), noise: this.#noise / this.#signal }
   }
 }
 
-function addTo(sums: Float64Array, tensor: Tensor): void {
-  for (const [i, x] of tensor.toNumbers().entries()) sums[i] = (sums[i] as number) + x
+function addTo(sums: Float64Array, tensor: Tensor | undefined): void {
+  for (const [i, x] of tensor?.toNumbers().entries() ?? []) sums[i] = (sums[i] as number) + x
+}
+
+function total(tensor: Tensor | undefined): number {
+  return tensor?.toNumbers().reduce((sum, x) => sum + x, 0) ?? 0
 }

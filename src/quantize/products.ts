@@ -111,7 +111,8 @@ function constantMatrix(value: Value): Tensor | undefined {
 
 /** The constant a value is, where no caller can replace it. */
 export function storedTensor(value: Value): Tensor | undefined {
-  if (value.initializer) return value.isInput && (value.graph.model?.irVersion ?? 0) >= 4 ? undefined : value.initializer
+  if (value.initializer)
+    return value.isInput && (value.graph.model?.irVersion ?? 0) >= 4 ? undefined : value.initializer
   const constant = value.producer?.op === 'Constant' ? value.producer.attributes.get('value') : undefined
   return constant?.kind === 'tensor' ? constant.value : undefined
 }

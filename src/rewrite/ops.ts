@@ -203,7 +203,9 @@ function constantIn(graph: Graph, tensor: Tensor): Value {
   const key = `${tensor.dtype}/${tensor.dims.join()}/${bytes}`
   const known = bytes === undefined ? undefined : pool.get(key)
   if (known && graph.values.get(known.name) === known) return known
-  const value = takesInitializers(graph) ? graph.addInitializer(tensor.name || constantName, tensor) : constantNode(graph, tensor)
+  const value = takesInitializers(graph)
+    ? graph.addInitializer(tensor.name || constantName, tensor)
+    : constantNode(graph, tensor)
   if (bytes !== undefined) pool.set(key, value)
   return value
 }
