@@ -2,6 +2,9 @@ import type { Pass } from '../src/rewrite/index.ts'
 import { addZeroKey } from './add-zero-key.ts'
 import { checkTarget } from './check-target.ts'
 import { expandAttention } from './expand-attention.ts'
+import { foldAffineAfterConv } from './fold-affine-after-conv.ts'
+import { foldAffineBeforeConv } from './fold-affine-before-conv.ts'
+import { formHardSigmoid } from './form-hard-sigmoid.ts'
 import { formHopfieldBlocks } from './form-hopfield-blocks.ts'
 import { lowerHopfieldAttention } from './lower-hopfield-attention.ts'
 import { lowerSoftmax1 } from './lower-softmax1.ts'
@@ -19,6 +22,10 @@ export const passes: readonly Pass[] = [
   setSmoothSoftmax,
   addZeroKey,
   formHopfieldBlocks,
+  // adapt
+  foldAffineAfterConv,
+  formHardSigmoid,
+  foldAffineBeforeConv,
   // lower
   lowerHopfieldAttention,
   lowerSoftmax1,

@@ -1,5 +1,9 @@
 /** What passes are made of: declaring them, running them, building nodes, and the forms Softmax1 takes. */
+export { isOwn, setConstant } from './constants.ts'
 export { removeDead } from './dead.ts'
+export type { Affine, AffineStep } from './folds/affine.ts'
+export { affineStep, composeSteps, fits, isBounded } from './folds/affine.ts'
+export { Convolution } from './folds/convolution.ts'
 export { Columns } from './forms/column.ts'
 export { lowerToPrimitives } from './forms/primitives.ts'
 export { isStepwise } from './forms/stepwise.ts'
@@ -26,9 +30,10 @@ export {
   partsOfBlock,
 } from './hopfield/index.ts'
 export type { Place } from './ops.ts'
+export { Ops } from './ops.ts'
 export { opsetOf } from './opset.ts'
 export type { Option, OptionSet, OptionValues } from './options.ts'
-export type { Effect, Pass, PassContext, SinkOf, Stage } from './pass.ts'
+export type { Effect, Pass, PassContext, SinkOf, Stage, Switch } from './pass.ts'
 export { changesMaths, definePass, equivalent, reportsOnly, stages } from './pass.ts'
 export type { PassRun, PipelineResult, PipelineSettings } from './pipeline.ts'
 export { runPipeline } from './pipeline.ts'

@@ -20,6 +20,9 @@ export const changesMaths: Effect = { kind: 'changes-maths' }
 /** The pass changes nothing and only writes to the report. */
 export const reportsOnly: Effect = { kind: 'reports-only' }
 
+/** What a run asks for beyond the conversion; a pass with a switch runs only where it is on. */
+export type Switch = 'optimize'
+
 /** The logit added to the denominator of a site: one number, or one per head. 0 is Softmax1. */
 export type SinkOf = (site: Site) => number | readonly number[]
 
@@ -40,6 +43,7 @@ export interface Pass<O extends OptionSet = OptionSet> {
   readonly stage: Stage
   readonly summary: string
   readonly effect: Effect
+  readonly when?: Switch
   readonly options: O
   /** Edits the model in place and returns how many places it changed. */
   run(model: Model, context: PassContext<O>): number

@@ -5,7 +5,7 @@ import { isSorted, verify } from '../ir/index.ts'
 import type { Form, TargetChoice } from '../targets/index.ts'
 import { dropUnusedImport } from './opset.ts'
 import type { OptionSet } from './options.ts'
-import type { Pass, SinkOf, Stage } from './pass.ts'
+import type { Pass, SinkOf, Stage, Switch } from './pass.ts'
 import { stages } from './pass.ts'
 import { Report } from './report.ts'
 
@@ -14,6 +14,8 @@ export interface PipelineSettings {
   readonly policies?: Policies
   readonly sink?: number | SinkOf
   readonly form?: Form | undefined
+  /** Which passes that have a switch run too. */
+  readonly switches?: readonly Switch[] | undefined
   /** Values of pass options, by pass name. */
   readonly options?: Readonly<Record<string, Readonly<Record<string, boolean | number | string>>>>
   /** Run the stages up to and including this one. */
@@ -45,7 +47,7 @@ export function runPipeline(model: Model, passes: readonly Pass[], settings: Pip
   const last = settings.stopAfter ?? 'lower'
   for (const stage of stages.slice(0, stages.indexOf(last) + 1)) {
     for (const pass of passes) {
-      if (pass.stage !== stage) continue
+      if (pass.stage !== stage || (pass.when && !settings.switches?.includes(pass.when))) continue
       const start = performance.now()
       const context = {
         target: settings.target,
