@@ -39,6 +39,9 @@ export class Ops {
   Concat = (xs: readonly Value[], axis: number) => this.#node('Concat', xs, { axis: attr.int(axis) })
   ConstantOfShape = (shape: Value, value: Tensor) =>
     this.#node('ConstantOfShape', [shape], { value: attr.tensor(value) })
+  /** `(x - zeroPoint) * scale`; per channel of `axis` from opset 13 on, when the scale is a vector. */
+  DequantizeLinear = (x: Value, scale: Value, zeroPoint: Value, axis?: number) =>
+    this.#node('DequantizeLinear', [x, scale, zeroPoint], axis === undefined ? {} : { axis: attr.int(axis) })
   Div = (a: Value, b: Value) => this.#node('Div', [a, b])
   Equal = (a: Value, b: Value) => this.#node('Equal', [a, b])
   Exp = (x: Value) => this.#node('Exp', [x])
@@ -56,6 +59,7 @@ export class Ops {
   NonZero = (x: Value) => this.#node('NonZero', [x])
   Not = (x: Value) => this.#node('Not', [x])
   Or = (a: Value, b: Value) => this.#node('Or', [a, b])
+  QuantizeLinear = (x: Value, scale: Value, zeroPoint: Value) => this.#node('QuantizeLinear', [x, scale, zeroPoint])
   Range = (start: Value, limit: Value, delta: Value) => this.#node('Range', [start, limit, delta])
   Relu = (x: Value) => this.#node('Relu', [x])
   Reshape = (x: Value, shape: Value) => this.#node('Reshape', [x, shape])
@@ -131,7 +135,7 @@ export class Ops {
     return this.constant(Tensor.scalar(dtype, value))
   }
 
-  /** An initializer with these contents: one that exists already in the graph where there is one. */
+  /** An initializer with these contents: one that was made before where there is one, else a new one of the tensor's name. */
   constant(tensor: Tensor): Value {
     return constantIn(this.place.graph.outermost(), tensor)
   }
@@ -191,7 +195,9 @@ export function constantIn(graph: Graph, tensor: Tensor): Value {
   const key = `${tensor.dtype}/${tensor.dims.join()}/${bytes}`
   const known = bytes === undefined ? undefined : pool.get(key)
   if (known && graph.values.get(known.name) === known) return known
-  const value = takesInitializers(graph) ? graph.addInitializer(constantName, tensor) : constantNode(graph, tensor)
+  const value = takesInitializers(graph)
+    ? graph.addInitializer(tensor.name || constantName, tensor)
+    : constantNode(graph, tensor)
   if (bytes !== undefined) pool.set(key, value)
   return value
 }
@@ -205,7 +211,7 @@ function takesInitializers(graph: Graph): boolean {
 }
 
 function constantNode(graph: Graph, tensor: Tensor): Value {
-  const value = graph.newValue(constantName)
+  const value = graph.newValue(tensor.name || constantName)
   const [first] = graph.nodes()
   graph.insert(
     { name: value.name, opType: 'Constant', attributes: new Map([['value', attr.tensor(tensor)]]) },

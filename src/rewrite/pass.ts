@@ -1,5 +1,6 @@
 import type { Policies, Site } from '../attention/index.ts'
 import type { Model } from '../ir/index.ts'
+import type { Quantization } from '../quantize/index.ts'
 import type { Form, TargetChoice } from '../targets/index.ts'
 import type { OptionSet, OptionValues } from './options.ts'
 import type { Report } from './report.ts'
@@ -16,6 +17,8 @@ export type Effect =
   | { readonly kind: 'reports-only' }
 
 export const equivalent: Effect = { kind: 'equivalent' }
+/** The outputs move by no more than `tolerance`, relative where they are above 1. */
+export const approximate = (tolerance: number): Effect => ({ kind: 'approximate', tolerance })
 export const changesMaths: Effect = { kind: 'changes-maths' }
 /** The pass changes nothing and only writes to the report. */
 export const reportsOnly: Effect = { kind: 'reports-only' }
@@ -34,6 +37,8 @@ export interface PassContext<O extends OptionSet = OptionSet> {
   readonly sink: SinkOf
   /** Take this form wherever its conditions hold, before the target's own order. */
   readonly form: Form | undefined
+  /** Undefined: nothing is quantized. */
+  readonly quantization: Quantization | undefined
   readonly report: Report
 }
 

@@ -2,6 +2,7 @@ import type { Policies } from '../attention/index.ts'
 import { bug, ConvertError } from '../errors.ts'
 import type { Model } from '../ir/index.ts'
 import { isSorted, verify } from '../ir/index.ts'
+import type { Quantization } from '../quantize/index.ts'
 import type { Form, TargetChoice } from '../targets/index.ts'
 import { dropUnusedImport } from './opset.ts'
 import type { OptionSet } from './options.ts'
@@ -16,6 +17,8 @@ export interface PipelineSettings {
   readonly form?: Form | undefined
   /** Which passes that have a switch run too. */
   readonly switches?: readonly Switch[] | undefined
+  /** What the stages adapt and quantize work with; they do nothing without it. */
+  readonly quantization?: Quantization | undefined
   /** Values of pass options, by pass name. */
   readonly options?: Readonly<Record<string, Readonly<Record<string, boolean | number | string>>>>
   /** Run the stages up to and including this one. */
@@ -54,6 +57,7 @@ export function runPipeline(model: Model, passes: readonly Pass[], settings: Pip
         policies: settings.policies ?? {},
         sink: sinkOf,
         form: settings.form,
+        quantization: settings.quantization,
         report,
         options: optionValues(pass, settings.options?.[pass.name] ?? {}),
       }

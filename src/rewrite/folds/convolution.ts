@@ -1,7 +1,7 @@
 import type { Node, Value } from '../../ir/index.ts'
 import { dtypes, forEachElement, mapElements, Tensor } from '../../ir/index.ts'
 import { constantTensor } from '../../ops/index.ts'
-import { isOwn, setConstant } from '../constants.ts'
+import { isOwn, replaceConstant } from '../constants.ts'
 import type { Affine } from './affine.ts'
 import { at } from './affine.ts'
 
@@ -104,11 +104,12 @@ export class Convolution {
   }
 
   #setWeight(map: (element: number, index: number) => number): void {
-    setConstant(this.node, 1, mapElements(this.#weight, map))
+    replaceConstant(this.node, 1, mapElements(this.#weight, map))
   }
 
   #setBias(bias: readonly number[]): void {
     if (!this.node.input(2) && bias.every((b) => b === 0)) return
-    setConstant(this.node, 2, Tensor.of(this.#weight.dtype, [bias.length], bias))
+    const name = `${this.node.output()?.name ?? this.node.label}/bias`
+    replaceConstant(this.node, 2, Tensor.of(this.#weight.dtype, [bias.length], bias), name)
   }
 }
