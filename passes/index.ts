@@ -11,6 +11,7 @@ import { lowerHopfieldAttention } from './lower-hopfield-attention.ts'
 import { lowerSoftmax1 } from './lower-softmax1.ts'
 import { quantizeEmbeddings } from './quantize-embeddings.ts'
 import { quantizeWeights } from './quantize-weights.ts'
+import { raiseOpset } from './raise-opset.ts'
 import { recognizeSoftmax1 } from './recognize-softmax1.ts'
 import { setSmoothSoftmax } from './set-smooth-softmax.ts'
 import { smoothActivations } from './smooth-activations.ts'
@@ -27,6 +28,7 @@ export const passes: readonly Pass[] = [
   addZeroKey,
   formHopfieldBlocks,
   // adapt
+  raiseOpset,
   foldAffineAfterConv,
   formHardSigmoid,
   foldAffineBeforeConv,

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node'
 import { describe, expect, test } from 'vitest'
 import { passes } from '../passes/index.ts'
+import { convert } from '../src/convert.ts'
 import type { Model } from '../src/ir/index.ts'
 import { dtypes, forEachElement, mapElements, Tensor } from '../src/ir/index.ts'
 import { modelToBytes, openModel } from '../src/onnx/index.ts'
@@ -96,6 +97,17 @@ describe('folds in published text models', () => {
     const ops = [...model.graph.nodes()].map((node) => node.op)
     expect(ops.filter((op) => op === 'Clip' || op === 'BatchNormalization')).toEqual([])
     await expectSame(bytes, modelToBytes(model), { x: image([1, 3, 48, 320]) })
+  })
+
+  test('convert folds and raises the opset when it is asked to, and not otherwise', async () => {
+    const bytes = readFileSync(join(ocr, 'ch_PP-OCRv4_rec_infer.onnx'))
+    const clips = (model: Model): number => [...model.graph.nodes()].filter((node) => node.op === 'Clip').length
+    const [plain, better] = [openModel(bytes), openModel(bytes)]
+    await convert(plain)
+    const { document } = await convert(better, { optimize: true, opset: 13 })
+    expect([plain.opset, clips(plain)]).toEqual([9, 28])
+    expect([better.opset, clips(better), document.counts.converted]).toEqual([13, 0, 2])
+    await expect(convert(openModel(bytes), { opset: 12 })).rejects.toThrow('"12" is not an opset from 13 to 21')
   })
 
   test.each([

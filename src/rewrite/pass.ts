@@ -37,6 +37,8 @@ export interface PassContext<O extends OptionSet = OptionSet> {
   readonly sink: SinkOf
   /** Take this form wherever its conditions hold, before the target's own order. */
   readonly form: Form | undefined
+  /** The oldest default-domain opset the result may have; undefined leaves it. */
+  readonly opset: number | undefined
   /** Undefined: nothing is quantized. */
   readonly quantization: Quantization | undefined
   readonly report: Report

@@ -15,6 +15,8 @@ export interface PipelineSettings {
   readonly policies?: Policies
   readonly sink?: number | SinkOf
   readonly form?: Form | undefined
+  /** Raise the model to this default-domain opset where it is older. */
+  readonly opset?: number | undefined
   /** Which passes that have a switch run too. */
   readonly switches?: readonly Switch[] | undefined
   /** What the stages adapt and quantize work with; they do nothing without it. */
@@ -57,6 +59,7 @@ export function runPipeline(model: Model, passes: readonly Pass[], settings: Pip
         policies: settings.policies ?? {},
         sink: sinkOf,
         form: settings.form,
+        opset: settings.opset,
         quantization: settings.quantization,
         report,
         options: optionValues(pass, settings.options?.[pass.name] ?? {}),

@@ -31,6 +31,7 @@ const keys = [
   'except',
   'force',
   'numbers',
+  'opset',
 ] as const
 
 export function passCases(): PassCase[] {
@@ -50,7 +51,7 @@ function parseCase(pass: string, claim: string, text: string): PassCase {
   const must = claim.startsWith('not-') ? after === undefined : after !== undefined
   if (!must) throw new Error(`${pass}/${claim}: a case has an "after" exactly when its name does not begin with "not-"`)
   const header = headerOf(before)
-  const { sink = '0', numbers, form, ...rest } = header
+  const { sink = '0', numbers, form, opset, ...rest } = header
   const values = sink.split(',').map(Number)
   const list = (key: 'include' | 'only' | 'except' | 'force') => rest[key]?.split(/,\s*/)
   const settings = {
@@ -67,6 +68,7 @@ function parseCase(pass: string, claim: string, text: string): PassCase {
     }),
     sink: values.length === 1 ? (values[0] ?? 0) : () => values,
     form: form as PipelineSettings['form'],
+    opset: opset === undefined ? undefined : Number(opset),
   }
   return { pass, claim, before, after, settings, numbers }
 }
