@@ -50,6 +50,7 @@ export class Ops {
   Greater = (a: Value, b: Value) => this.#node('Greater', [a, b])
   Identity = (x: Value) => this.#node('Identity', [x])
   Less = (a: Value, b: Value) => this.#node('Less', [a, b])
+  Log = (x: Value) => this.#node('Log', [x])
   MatMul = (a: Value, b: Value) => this.#node('MatMul', [a, b])
   /** Elementwise maximum of two; broadcasts from opset 8 on. */
   Max = (a: Value, b: Value) => this.#node('Max', [a, b])
@@ -91,6 +92,14 @@ export class Ops {
 
   ReduceMax(x: Value, axes: readonly number[], keepdims = true): Value {
     return this.#reduce('ReduceMax', 18, x, axes, keepdims)
+  }
+
+  ReduceMean(x: Value, axes: readonly number[], keepdims = true): Value {
+    return this.#reduce('ReduceMean', 18, x, axes, keepdims)
+  }
+
+  ReduceMin(x: Value, axes: readonly number[], keepdims = true): Value {
+    return this.#reduce('ReduceMin', 18, x, axes, keepdims)
   }
 
   ReduceSum(x: Value, axes: readonly number[], keepdims = true): Value {
