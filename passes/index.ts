@@ -9,6 +9,7 @@ import { formHopfieldBlocks } from './form-hopfield-blocks.ts'
 import { insertQdq } from './insert-qdq.ts'
 import { lowerHopfieldAttention } from './lower-hopfield-attention.ts'
 import { lowerSoftmax1 } from './lower-softmax1.ts'
+import { quantizeConvolutions } from './quantize-convolutions.ts'
 import { quantizeEmbeddings } from './quantize-embeddings.ts'
 import { quantizeWeights } from './quantize-weights.ts'
 import { raiseOpset } from './raise-opset.ts'
@@ -36,6 +37,7 @@ export const passes: readonly Pass[] = [
   // quantize
   insertQdq,
   quantizeWeights,
+  quantizeConvolutions,
   quantizeEmbeddings,
   // lower
   lowerHopfieldAttention,
