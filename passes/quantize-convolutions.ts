@@ -4,6 +4,7 @@ import { Facts } from '../src/ops/index.ts'
 import type { Affine, Quantization, WeightConvolution } from '../src/quantize/index.ts'
 import {
   findConvolutions,
+  migrationOf,
   roundEven,
   signedScale,
   unsignedAffine,
@@ -78,9 +79,13 @@ class Activations {
   }
 
   canQuantize(value: Value): boolean {
-    if (this.#byRead.has(value) || this.#bySource.has(value)) return true
+    if (this.isQuantized(value)) return true
     const range = this.#quantization.statisticsOf(value)?.range
     return range !== undefined && Number.isFinite(range.min) && Number.isFinite(range.max)
+  }
+
+  isQuantized(value: Value): boolean {
+    return this.#byRead.has(value) || this.#bySource.has(value)
   }
 
   /** The quantized form of a value that {@link canQuantize}. */
@@ -106,7 +111,8 @@ class Activations {
   }
 }
 
-function quantize(conv: WeightConvolution, activations: Activations, quantization: Quantization): number {
+function quantize(found: WeightConvolution, activations: Activations, quantization: Quantization): number {
+  const conv = smooth(found, activations, quantization)
   const { node, output } = conv
   const data = activations.of(conv.input, conv)
   const result = activations.of(output, conv)
@@ -118,6 +124,30 @@ function quantize(conv: WeightConvolution, activations: Activations, quantizatio
   report.quantized = true
   report.reason = null
   return 1
+}
+
+/** Moves outlier channels of the data into the weight: `x / s` by one Mul, and `s W`. */
+function smooth(conv: WeightConvolution, activations: Activations, quantization: Quantization): WeightConvolution {
+  const { node, input, weight } = conv
+  const { alpha } = quantization.settings
+  const channels = quantization.statisticsOf(input)?.channels
+  const [outputs = 0, inputs = 0] = weight.dims
+  const isOfInput = channels?.axis === 1 - weight.dims.length && channels.min.length === inputs
+  if (alpha === undefined || !isOfInput || activations.isQuantized(input)) return conv
+  const matrix = new Tensor({ dtype: weight.dtype, dims: [outputs, inputs], payload: weight.payload })
+  const migration = migrationOf(channels, [{ tensor: matrix, inputAxis: 1 }], { alpha, symmetric: false })
+  if (!migration) return conv
+  const ops = new Ops({ graph: node.graph, before: node, name: `${input.name}/smooth`, opset: opsetOf(node.graph) })
+  const dims = [1, inputs, ...weight.dims.slice(2)]
+  const factors = Tensor.of(
+    weight.dtype,
+    dims,
+    migration.scale.map((s) => 1 / s),
+  )
+  const made = ops.Mul(input, ops.constant(factors.named(`${input.name}/smooth/factors`)))
+  quantization.migrated(made, input, channels, migration)
+  const scaled = mapElements(weight, (w, index) => w * (migration.scale[index % inputs] as number))
+  return { ...conv, input: made, weight: scaled }
 }
 
 /** s8 weights and s32 bias. The bias takes up what rounding the weights changes of the mean result. */
