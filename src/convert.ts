@@ -6,7 +6,7 @@ import { patternUnused } from './explain.ts'
 import { Model } from './ir/index.ts'
 import { closeModel, modelToBytes, openModel, requireExternalData, saveModel } from './onnx/index.ts'
 import type { ConvertOptions } from './options.ts'
-import { policiesOf, sinkOf, targetOf, unmatched } from './options.ts'
+import { policiesOf, sinkOf, switchesOf, targetOf, unmatched } from './options.ts'
 import type { ReportDocument, Verification } from './report/index.ts'
 import { describeModel, describeRun, isAllSoftmax1, unconverted } from './report/index.ts'
 import type { PipelineResult, Report } from './rewrite/index.ts'
@@ -78,7 +78,8 @@ function rewrite(model: Model, target: TargetChoice, options: ConvertOptions): P
     onProgress?.('convert', passes.findIndex(({ name }) => name === pass) + 1, passes.length)
   }
   const policies = policiesOf(options)
-  const run = runPipeline(model, passes, { target, policies, sink: sinkOf(options.sink), form, stopAfter, dump })
+  const sink = sinkOf(options.sink)
+  const run = runPipeline(model, passes, { target, policies, sink, form, stopAfter, dump, ...switchesOf(options) })
   for (const pattern of unmatched(options, [...run.report.sites.values()])) {
     run.report.warn('pattern-unused', patternUnused(pattern))
   }

@@ -22,6 +22,8 @@ export interface QuantizationSettings {
   readonly reduceRange: boolean
   /** Quantize large tables that are looked up with Gather. */
   readonly embeddings: boolean
+  /** Quantize large convolutions of one position too: half the size again, at some loss. */
+  readonly convolutions: boolean
   /** Whether a product is to stay in float, by the name of its node. */
   readonly keep: (node: string) => boolean
 }
@@ -35,6 +37,7 @@ export const defaultSettings: QuantizationSettings = {
   range: 'min-max',
   reduceRange: false,
   embeddings: true,
+  convolutions: false,
   keep: () => false,
 }
 

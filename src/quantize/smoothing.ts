@@ -23,7 +23,7 @@ const floor = 1e-5
  */
 export function migrationOf(
   channels: ChannelStatistics,
-  products: readonly WeightProduct[],
+  products: readonly Pick<WeightProduct, 'tensor' | 'inputAxis'>[],
   { alpha, symmetric, group }: { alpha: number; symmetric: boolean; group?: Int32Array | undefined },
 ): Migration | undefined {
   const { min, max } = channels

@@ -194,7 +194,8 @@ export class Ops {
 /** Constants made by the builder, by content, per graph they live in. */
 const pools = new WeakMap<Graph, Map<string, Value>>()
 
-function constantIn(graph: Graph, tensor: Tensor): Value {
+/** A constant of a graph with these contents: one that was made before where there is one. */
+export function constantIn(graph: Graph, tensor: Tensor): Value {
   const pool = pools.get(graph) ?? new Map<string, Value>()
   pools.set(graph, pool)
   const size = tensor.payload?.byteLength ?? 0
@@ -219,7 +220,7 @@ function takesInitializers(graph: Graph): boolean {
 }
 
 function constantNode(graph: Graph, tensor: Tensor): Value {
-  const value = graph.newValue(constantName)
+  const value = graph.newValue(tensor.name || constantName)
   const [first] = graph.nodes()
   graph.insert(
     { name: value.name, opType: 'Constant', attributes: new Map([['value', attr.tensor(tensor)]]) },

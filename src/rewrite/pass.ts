@@ -23,6 +23,9 @@ export const changesMaths: Effect = { kind: 'changes-maths' }
 /** The pass changes nothing and only writes to the report. */
 export const reportsOnly: Effect = { kind: 'reports-only' }
 
+/** What a run asks for beyond the conversion; a pass with a switch runs only where it is on. */
+export type Switch = 'optimize'
+
 /** The logit added to the denominator of a site: one number, or one per head. 0 is Softmax1. */
 export type SinkOf = (site: Site) => number | readonly number[]
 
@@ -34,6 +37,8 @@ export interface PassContext<O extends OptionSet = OptionSet> {
   readonly sink: SinkOf
   /** Take this form wherever its conditions hold, before the target's own order. */
   readonly form: Form | undefined
+  /** The oldest default-domain opset the result may have; undefined leaves it. */
+  readonly opset: number | undefined
   /** Undefined: nothing is quantized. */
   readonly quantization: Quantization | undefined
   readonly report: Report
@@ -45,6 +50,7 @@ export interface Pass<O extends OptionSet = OptionSet> {
   readonly stage: Stage
   readonly summary: string
   readonly effect: Effect
+  readonly when?: Switch
   readonly options: O
   /** Edits the model in place and returns how many places it changed. */
   run(model: Model, context: PassContext<O>): number

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TargetOptions } from '../../src/options.ts'
 import { policiesOf, targetOf } from '../../src/options.ts'
+import { defaultSettings, Quantization } from '../../src/quantize/index.ts'
 import type { PipelineSettings } from '../../src/rewrite/index.ts'
 
 export const fixtures = new URL('../../fixtures/', import.meta.url).pathname
@@ -31,6 +32,9 @@ const keys = [
   'except',
   'force',
   'numbers',
+  'opset',
+  'ranges',
+  'convolutions',
 ] as const
 
 export function passCases(): PassCase[] {
@@ -50,7 +54,7 @@ function parseCase(pass: string, claim: string, text: string): PassCase {
   const must = claim.startsWith('not-') ? after === undefined : after !== undefined
   if (!must) throw new Error(`${pass}/${claim}: a case has an "after" exactly when its name does not begin with "not-"`)
   const header = headerOf(before)
-  const { sink = '0', numbers, form, ...rest } = header
+  const { sink = '0', numbers, form, opset, ranges, convolutions, ...rest } = header
   const values = sink.split(',').map(Number)
   const list = (key: 'include' | 'only' | 'except' | 'force') => rest[key]?.split(/,\s*/)
   const settings = {
@@ -67,8 +71,21 @@ function parseCase(pass: string, claim: string, text: string): PassCase {
     }),
     sink: values.length === 1 ? (values[0] ?? 0) : () => values,
     form: form as PipelineSettings['form'],
+    opset: opset === undefined ? undefined : Number(opset),
+    quantization: ranges === undefined ? undefined : quantizationOf(ranges, convolutions === 'true'),
   }
   return { pass, claim, before, after, settings, numbers }
+}
+
+/** What calibration saw: `x -1..2, y 0..3`. */
+function quantizationOf(ranges: string, convolutions: boolean): Quantization {
+  const seen = ranges.split(/,\s*/).map((entry) => {
+    const [, name = '', min, max] = /^(\S+) (\S+)\.\.(\S+)$/.exec(entry) ?? []
+    const range = { min: Number(min), max: Number(max) }
+    return [name, { range, channels: undefined, rangeBy: () => range }] as const
+  })
+  const statistics = new Map(seen)
+  return new Quantization((name) => statistics.get(name), { ...defaultSettings, convolutions })
 }
 
 /** Replaces what stands behind the separator of a case. */

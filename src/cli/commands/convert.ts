@@ -25,6 +25,15 @@ const flags = {
       requiresArg: true,
       describe: 'Logit added to every denominator; default 0, which is Softmax1',
     },
+    optimize: {
+      type: 'boolean',
+      describe: 'Fold scalar arithmetic around convolutions into them: the same function in fewer steps',
+    },
+    opset: {
+      type: 'number',
+      requiresArg: true,
+      describe: 'Raise the model to this opset, 13 to 21, where it is older',
+    },
   }),
   ...siteFlags,
   ...targetFlags,
@@ -69,10 +78,10 @@ export const convertCommand = defineCommand({
 const phrases = { convert: 'converting', write: 'writing', verify: 'trying the result' } as const
 
 function optionsOf(args: Arguments<typeof flags>): ConvertOptions {
-  const { output, target, provider, sink, form, overwrite, hash, verify, dump } = args
+  const { output, target, provider, sink, form, overwrite, hash, verify, dump, optimize, opset } = args
   return {
     ...siteOptions(args),
-    ...{ output, target, provider, sink, form, overwrite, hash, verify, dump },
+    ...{ output, target, provider, sink, form, overwrite, hash, verify, dump, optimize, opset },
     targetVersion: args['target-version'],
     externalData: args['external-data'],
     dryRun: args['dry-run'],
