@@ -24,16 +24,20 @@ export const insertQdq = definePass({
 function insert({ input, products }: ProductGroup, quantization: Quantization): boolean {
   const statistics = quantization.statisticsOf(input)
   const [first] = products
-  if (!statistics || !first || quantization.quantizers.has(input)) return false
+  if (!statistics || !first || quantization.quantizerOf(input)) return false
   const affine = unsignedAffine(statistics.rangeBy(quantization.settings.range))
   const { graph } = first.node
   const ops = new Ops({ graph, before: first.node, name: input.name, opset: opsetOf(graph) })
   const scale = ops.constant(Tensor.scalar(dtypes.float, affine.scale).named(`${input.name}/scale`))
   const zeroPoint = ops.constant(Tensor.scalar(dtypes.uint8, affine.zeroPoint).named(`${input.name}/zero`))
   const read = ops.DequantizeLinear(ops.QuantizeLinear(input, scale, zeroPoint), scale, zeroPoint)
-  const channels = first.tensor.dims[first.inputAxis] ?? 0
   const origin = quantization.originOf(input)
-  quantization.quantizers.set(read, { origin, affine, channels, product: first.node.label })
+  quantization.quantized(read, {
+    origin,
+    affine,
+    channels: first.tensor.dims[first.inputAxis],
+    product: first.node.label,
+  })
   for (const { node } of products) node.setInput(0, read)
   dropUnread(input)
   return true

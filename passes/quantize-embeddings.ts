@@ -1,7 +1,7 @@
 import type { Node, Tensor, Value } from '../src/ir/index.ts'
 import { dtypes, Tensor as TensorOf } from '../src/ir/index.ts'
-import { Facts } from '../src/ops/index.ts'
-import { largestMagnitude, quantized, signedScale, storedTensor } from '../src/quantize/index.ts'
+import { constantTensor, Facts } from '../src/ops/index.ts'
+import { largestMagnitude, quantized, signedScale } from '../src/quantize/index.ts'
 import { approximate, definePass, dropUnread, Ops, opsetOf } from '../src/rewrite/index.ts'
 
 /** Elements of the smallest table worth it: below 4 MiB of floats there is nothing to save. */
@@ -37,7 +37,7 @@ function isLookup(node: Node, facts: Facts): boolean {
 
 function tableAt(node: Node): Tensor | undefined {
   const value = node.input(0)
-  const tensor = value && storedTensor(value)
+  const tensor = value && constantTensor(value)
   const large = tensor?.dtype === dtypes.float && tensor.dims.length === 2 && tensor.size >= smallestTable
   return large ? tensor : undefined
 }
@@ -49,7 +49,7 @@ interface StoredTable {
 
 function lookUpIntegers(node: Node, tables: Map<Value, StoredTable>, facts: Facts): void {
   const table = node.input(0) as Value
-  const stored = tables.get(table) ?? store(table, storedTensor(table) as Tensor)
+  const stored = tables.get(table) ?? store(table, constantTensor(table) as Tensor)
   tables.set(table, stored)
   const { graph } = node
   const rows = node.output() as Value
@@ -61,7 +61,9 @@ function lookUpIntegers(node: Node, tables: Map<Value, StoredTable>, facts: Fact
   const ops = new Ops({ graph, before: node.next, name: rows.name, opset: opsetOf(graph) })
   const dims = [stored.scales.length]
   const scale = ops.constant(TensorOf.of(dtypes.float, dims, stored.scales).named(`${table.name}/scale`))
-  const zero = ops.constant(TensorOf.of(dtypes.int8, dims, new Int8Array(stored.scales.length)))
+  const zero = ops.constant(
+    TensorOf.of(dtypes.int8, dims, new Int8Array(stored.scales.length)).named(`${table.name}/zero`),
+  )
   const dequantized = ops.DequantizeLinear(integers, scale, zero, rank === undefined ? -1 : rank - 1)
   const last = dequantized.producer as Node
   last.setOutput(0, rows)

@@ -27,7 +27,7 @@ export const quantizeWeights = definePass({
   run(model, { quantization }) {
     if (quantization === undefined) return 0
     const groups = groupsToQuantize(model, quantization, new Facts())
-    const products = groups.filter(({ input }) => quantization.quantizers.has(input)).flatMap((group) => group.products)
+    const products = groups.filter(({ input }) => quantization.quantizerOf(input)).flatMap((group) => group.products)
     const weights = new Map<Value, QuantizedWeight>()
     for (const product of products) quantize(product, weights, quantization)
     return products.length
@@ -72,7 +72,7 @@ function storeWeight({ node, weight, tensor, inputAxis }: WeightProduct, quantiz
 /** Adds `E[x] W - E[Q(x)] Wq` to the bias; without a second pass over the data, Q(x) is taken to be right in the mean. */
 function correctBias(product: WeightProduct, { scales, integers }: QuantizedWeight, quantization: Quantization): void {
   const { bias, tensor, inputAxis } = product
-  const quantizer = quantization.quantizers.get(product.node.input(0) as Value)
+  const quantizer = quantization.quantizerOf(product.input)
   const means = quantizer && quantization.meansOf(quantizer)
   if (!bias || !means) return
   const exact = contract(means.real, tensor, inputAxis)
@@ -85,7 +85,7 @@ function correctBias(product: WeightProduct, { scales, integers }: QuantizedWeig
 /** The bias as s32 in the scale of the integer product. */
 function quantizeBias(product: WeightProduct, { scales }: QuantizedWeight, quantization: Quantization): void {
   const { bias, node } = product
-  const quantizer = quantization.quantizers.get(node.input(0) as Value)
+  const quantizer = quantization.quantizerOf(product.input)
   const value = bias?.node.input(bias.port)
   const tensor = value?.initializer ?? bias?.tensor
   if (!bias || !value || !tensor || !quantizer || tensor.dims.length !== 1) return

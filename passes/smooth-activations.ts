@@ -1,6 +1,6 @@
 import type { Node, Value } from '../src/ir/index.ts'
 import { Tensor } from '../src/ir/index.ts'
-import { Facts } from '../src/ops/index.ts'
+import { constantTensor, Facts } from '../src/ops/index.ts'
 import type {
   ChannelAffine,
   ColumnSource,
@@ -18,7 +18,6 @@ import {
   isPrivate,
   migrationOf,
   scaled,
-  storedTensor,
 } from '../src/quantize/index.ts'
 import { definePass, dropUnread, equivalent, Ops, opsetOf, replaceConstant } from '../src/rewrite/index.ts'
 
@@ -188,12 +187,12 @@ function intoWeight(product: WeightProduct, { scale, shift }: Migration): void {
 /** The weight as it is now: another plan may have scaled its columns. */
 function weightOf({ node, tensor }: WeightProduct): Tensor {
   const value = node.input(1)
-  return (value && storedTensor(value)) ?? tensor
+  return (value && constantTensor(value)) ?? tensor
 }
 
 function changeBias({ bias }: WeightProduct, change: (b: number, n: number) => number): void {
   const value = bias?.node.input(bias.port)
-  const tensor = value && storedTensor(value)
+  const tensor = value && constantTensor(value)
   if (!bias || !tensor) return
   replaceConstant(bias.node, bias.port, constantLike(tensor.toNumbers(tensor.size), tensor.dims, change))
 }

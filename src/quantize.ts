@@ -20,7 +20,7 @@ import type { QuantizationSettings } from './quantize/index.ts'
 import { defaultSettings, Quantization } from './quantize/index.ts'
 import type { QuantizationDocument } from './report/index.ts'
 import { describeModel, describeQuantization, quantizationEntry } from './report/index.ts'
-import type { PassRun } from './rewrite/index.ts'
+import type { Pass, PassRun, PipelineSettings } from './rewrite/index.ts'
 import { Report, runPipeline } from './rewrite/index.ts'
 
 /** How to quantize; what is left out is as the recipe says. */
@@ -38,6 +38,8 @@ export interface QuantizeOptions extends DataOptions, TargetOptions, Settings {
   readonly hash?: boolean | undefined
   /** Move outlier channels of activations into the weights. Default true. */
   readonly smooth?: boolean | undefined
+  /** Fold scalar arithmetic around convolutions into them first. Default true. */
+  readonly optimize?: boolean | undefined
   /** Products to leave in float, by the names of their nodes. */
   readonly keepFloat?: NamePattern | undefined
   /** The least mean cosine between the outputs of the result and of the input. Default 0.95. */
@@ -76,6 +78,19 @@ export async function quantize(path: string, options: QuantizeOptions = {}): Pro
   }
 }
 
+/** DequantizeLinear takes one scale for each channel from this opset on. */
+const perChannelOpset = 13
+
+/** The passes, cut where something is measured: at the model that is calibrated, and at what its quantizers read. */
+const steps = cutSteps()
+
+function cutSteps() {
+  const all = passes.filter(({ stage }) => stage === 'adapt' || stage === 'quantize')
+  const [start, measured] = ['smooth-activations', 'insert-qdq'].map((name) => all.findIndex((p) => p.name === name))
+  const end = (measured ?? 0) + 1
+  return { prepare: all.slice(0, start), adapt: all.slice(start, end), store: all.slice(end) }
+}
+
 /** One run of {@link quantize}. */
 class Quantizer {
   readonly #path: string
@@ -101,9 +116,11 @@ class Quantizer {
     const described = await describeModel(this.#model, this.#options)
     const source = spec === undefined && !synthetic ? undefined : await openData(spec, this.#model, this.#options)
     const data = source && split(source)
+    if (this.#options.calibration === undefined) this.#run(this.#model, steps.prepare)
     const table = await this.#table(data?.calibration)
+    if (this.#options.calibration !== undefined) this.#run(this.#model, steps.prepare)
     const quantization = new Quantization(table.statistics, settingsOf(this.#options))
-    await this.#adapt(quantization, data?.calibration)
+    await this.#quantize(quantization, data?.calibration)
     const finish = (quality: Quality | undefined, files: readonly SavedFile[]) =>
       describeQuantization({
         model: described,
@@ -145,27 +162,33 @@ class Quantizer {
   }
 
   /** Runs the passes; what rounding does to means is measured between them, on the model as it was calibrated. */
-  async #adapt(quantization: Quantization, data: DataSource | undefined): Promise<void> {
-    const steps = passes.filter(({ stage }) => stage === 'adapt' || stage === 'quantize')
-    const measured = steps.findIndex(({ name }) => name === 'insert-qdq') + 1
+  async #quantize(quantization: Quantization, data: DataSource | undefined): Promise<void> {
+    this.#run(this.#model, steps.adapt, quantization)
+    if (data && quantization.settings.biasCorrection) await this.#measure(quantization, data)
+    this.#run(this.#model, steps.store, quantization)
+  }
+
+  async #measure(quantization: Quantization, data: DataSource): Promise<void> {
     const { signal } = this.#options
-    const run = (part: typeof steps) => {
-      const settings = { target: targetOf(this.#options), quantization, report: this.#report }
-      this.#runs.push(...runPipeline(this.#model, part, settings).runs)
+    const copy = openModel(this.#path)
+    const onSample = (done: number) => this.#progress('measuring', done, data.size)
+    try {
+      runPipeline(copy, steps.prepare, this.#settings())
+      await measureRounding(copy, quantization, (instrumented, visit, fetches) =>
+        runOver(instrumented, data, visit, { fetches, onSample, ...(signal && { signal }) }),
+      )
+    } finally {
+      closeModel(copy)
     }
-    run(steps.slice(0, measured))
-    if (data && quantization.settings.biasCorrection) {
-      const copy = openModel(this.#path)
-      try {
-        const onSample = (done: number) => this.#progress('measuring', done, data.size)
-        await measureRounding(copy, quantization, (instrumented, visit, fetches) =>
-          runOver(instrumented, data, visit, { fetches, onSample, ...(signal && { signal }) }),
-        )
-      } finally {
-        closeModel(copy)
-      }
-    }
-    run(steps.slice(measured))
+  }
+
+  #run(model: Model, part: readonly Pass[], quantization?: Quantization): void {
+    this.#runs.push(...runPipeline(model, part, { ...this.#settings(), quantization, report: this.#report }).runs)
+  }
+
+  #settings(): Pick<PipelineSettings, 'target' | 'opset' | 'switches'> {
+    const { optimize = true } = this.#options
+    return { target: targetOf(this.#options), opset: perChannelOpset, switches: optimize ? ['optimize'] : [] }
   }
 
   #write(accept: (temporary: string) => Promise<void>): Promise<SavedFile[]> {
@@ -194,7 +217,7 @@ class Quantizer {
 function settingsOf(options: QuantizeOptions): QuantizationSettings {
   const { keepFloat = [], ...given } = options
   const patterns = (typeof keepFloat === 'string' ? [keepFloat] : keepFloat).map(matcher)
-  const { recipe, alpha, symmetrize, biasCorrection, range, reduceRange, embeddings } = defaultSettings
+  const { recipe, alpha, symmetrize, biasCorrection, range, reduceRange, embeddings, convolutions } = defaultSettings
   return {
     recipe: given.recipe ?? recipe,
     alpha: given.smooth === false ? undefined : (given.alpha ?? alpha),
@@ -203,6 +226,7 @@ function settingsOf(options: QuantizeOptions): QuantizationSettings {
     range: given.range ?? range,
     reduceRange: given.reduceRange ?? reduceRange,
     embeddings: given.embeddings ?? embeddings,
+    convolutions: given.convolutions ?? convolutions,
     keep: (name) => patterns.some((matches) => matches(name)),
   }
 }

@@ -17,11 +17,12 @@ export type Run = (
  * `model` is the calibrated one; nodes that measure are added to it. The means go where bias correction looks for them.
  */
 export async function measureRounding(model: Model, quantization: Quantization, run: Run): Promise<void> {
-  const quantizers = [...quantization.quantizers.values()]
   const gauge = new Gauge(model)
-  const measured = quantizers.flatMap((quantizer) => {
+  const measured = [...quantization.quantizers.values()].flatMap((quantizer) => {
     const value = model.graph.values.get(quantizer.origin.name)
-    return value ? [{ quantizer, names: gauge.add(value, quantizer), sums: new Sums(quantizer.channels) }] : []
+    const { channels } = quantizer
+    if (!value || channels === undefined) return []
+    return [{ quantizer, names: gauge.add(value, quantizer, channels), sums: new Sums(channels) }]
   })
   if (measured.length === 0) return
   const visit = (_: number, outputs: Record<string, Tensor>) => {
@@ -48,7 +49,7 @@ class Gauge {
   }
 
   /** The names of outputs with means of each channel: of r, of Q(r), of r², and of (r - Q(r))². */
-  add(value: Value, { origin, affine, channels }: Quantizer): readonly string[] {
+  add(value: Value, { origin, affine }: Quantizer, channels: number): readonly string[] {
     const op = this.#ops
     const vector = (values: Float64Array) => op.constant(TensorOf.of(dtypes.float, [channels], values))
     let x = op.Reshape(value, op.ints([-1, channels]))

@@ -89,6 +89,7 @@ function plainHelp(text: string): string {
     .replace(/\s+\[(?:boolean|string|number|array|required|default|choices: [^\]]*)\](?=\s)/g, '')
     .replace('--verify   ', '--no-verify')
     .replace('--smooth   ', '--no-smooth')
+    .replace('--optimize   Do not', '--no-optimize Do not')
 }
 
 function withPositionals(builder: Argv, { usage, flags }: Command): Argv {

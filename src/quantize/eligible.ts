@@ -37,7 +37,7 @@ export function groupsToQuantize(model: Model, quantization: Quantization, facts
 
 function reasonForFloat(product: WeightProduct, model: Model, quantization: Quantization): string | undefined {
   if (quantization.settings.keep(product.node.label)) return 'was asked to stay in float'
-  if (quantization.quantizers.has(product.input)) return undefined
+  if (quantization.quantizerOf(product.input)) return undefined
   if (model.opset < perChannelOpset)
     return `is in a model of opset ${model.opset}; scales by channel need opset ${perChannelOpset}`
   if (model.irVersion < 4) return `is in a file of IR version ${model.irVersion}, whose constants are graph inputs`

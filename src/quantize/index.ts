@@ -11,7 +11,7 @@ export { contract, largestMagnitude, quantized, scaled } from './matrix.ts'
 export type { ChannelAffine } from './norm.ts'
 export { channelAffineOf } from './norm.ts'
 export type { WeightProduct } from './products.ts'
-export { findProducts, storedTensor } from './products.ts'
+export { findProducts } from './products.ts'
 export type {
   Origin,
   ProductReport,

@@ -1,7 +1,7 @@
 import type { Node, Value } from '../ir/index.ts'
 import { dtypes } from '../ir/index.ts'
 import type { Facts } from '../ops/index.ts'
-import { storedTensor } from './products.ts'
+import { constantTensor } from '../ops/index.ts'
 
 /** One constant for each channel at an input of a node. */
 export interface ChannelConstant {
@@ -77,7 +77,7 @@ function eitherSide(node: Node, size: number): ChannelConstant | undefined {
 
 function constantAt(node: Node, port: number, size: number): ChannelConstant | undefined {
   const value = node.input(port)
-  const tensor = value && storedTensor(value)
+  const tensor = value && constantTensor(value)
   if (!tensor || tensor.dtype !== dtypes.float || tensor.size !== size || tensor.dims.at(-1) !== size) return undefined
   return { node, port, values: Float64Array.from(tensor.toNumbers(size)), dims: tensor.dims }
 }

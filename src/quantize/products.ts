@@ -1,7 +1,7 @@
 import type { Graph, Model, Node, Tensor, Value } from '../ir/index.ts'
 import { dtypeName, dtypes } from '../ir/index.ts'
 import type { Facts } from '../ops/index.ts'
-import { dtypeOf, functionOf } from '../ops/index.ts'
+import { constantTensor, dtypeOf, functionOf } from '../ops/index.ts'
 import type { Axis } from './matrix.ts'
 import { transposed } from './matrix.ts'
 
@@ -66,7 +66,7 @@ const moves = new Set(['Transpose', 'Identity', 'Reshape', 'Cast', 'Slice', 'Spl
 function isWeight(value: Value | undefined, facts: Facts): boolean {
   let at = value
   while (at?.producer && moves.has(at.producer.op)) at = at.producer.input(0)
-  return value !== undefined && at !== undefined && storedTensor(at) !== undefined && (facts.rank(value) ?? 2) >= 2
+  return value !== undefined && at !== undefined && constantTensor(at) !== undefined && (facts.rank(value) ?? 2) >= 2
 }
 
 function nestedReason(graph: Graph): string {
@@ -100,21 +100,13 @@ function productOf(node: Node, facts: Facts): WeightProduct | string {
 
 /** The matrix as the product reads it: an initializer, a Constant, or the transpose of one. */
 function constantMatrix(value: Value): Tensor | undefined {
-  const stored = storedTensor(value)
+  const stored = constantTensor(value)
   if (stored) return stored
   const node = value.producer
   if (node?.op === 'Identity' && node.input(0)) return constantMatrix(node.input(0) as Value)
   if (node?.op !== 'Transpose' || String(node.ints('perm') ?? [1, 0]) !== '1,0') return undefined
-  const source = node.input(0) && storedTensor(node.input(0) as Value)
+  const source = node.input(0) && constantTensor(node.input(0) as Value)
   return source?.dtype === dtypes.float && source.dims.length === 2 ? transposed(source) : undefined
-}
-
-/** The constant a value is, where no caller can replace it. */
-export function storedTensor(value: Value): Tensor | undefined {
-  if (value.initializer)
-    return value.isInput && (value.graph.model?.irVersion ?? 0) >= 4 ? undefined : value.initializer
-  const constant = value.producer?.op === 'Constant' ? value.producer.attributes.get('value') : undefined
-  return constant?.kind === 'tensor' ? constant.value : undefined
 }
 
 function biasOf(node: Node, size: number, facts: Facts): Bias | undefined {
@@ -131,7 +123,7 @@ function biasOf(node: Node, size: number, facts: Facts): Bias | undefined {
 /** A constant that holds one float for each output channel, along the last axis. */
 function vectorAt(node: Node, port: number, size: number): Bias | undefined {
   const value = node.input(port)
-  const tensor = value && storedTensor(value)
+  const tensor = value && constantTensor(value)
   if (!tensor || tensor.dtype !== dtypes.float || tensor.size !== size || tensor.dims.at(-1) !== size) return undefined
   return { node, port, tensor }
 }

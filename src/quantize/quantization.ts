@@ -1,4 +1,6 @@
 import type { Node, Value } from '../ir/index.ts'
+import { dtypes } from '../ir/index.ts'
+import { constantTensor } from '../ops/index.ts'
 import type { Affine } from './affine.ts'
 import type { Migration } from './smoothing.ts'
 import type { ChannelStatistics, RangeMethod, Statistics, ValueStatistics } from './statistics.ts'
@@ -31,7 +33,7 @@ export interface QuantizationSettings {
 /** The construction that was measured as the most accurate at full speed (src/quantize/README.md). */
 export const defaultSettings: QuantizationSettings = {
   recipe: 'int8',
-  alpha: 0.8,
+  alpha: 0.75,
   symmetrize: true,
   biasCorrection: true,
   range: 'min-max',
@@ -51,7 +53,8 @@ export interface Origin {
 export interface Quantizer {
   readonly origin: Origin
   readonly affine: Affine
-  readonly channels: number
+  /** Size of its last axis; undefined for one that somebody else inserted. */
+  readonly channels: number | undefined
   /** The first product that reads it, by the name of its node. */
   readonly product: string
 }
@@ -79,8 +82,7 @@ export class Quantization {
   readonly settings: QuantizationSettings
   readonly #statistics: Statistics
   readonly #made = new Map<Value, { readonly origin: Origin; readonly statistics: ValueStatistics }>()
-  /** By the dequantized value that products read. */
-  readonly quantizers = new Map<Value, Quantizer>()
+  readonly #quantizers = new Map<Value, Quantizer>()
   /** Means by quantizer, where a second pass over the data found them. */
   readonly means = new Map<Quantizer, RoundingMeans>()
   readonly #reports = new Map<Node, ProductReport>()
@@ -107,6 +109,36 @@ export class Quantization {
   migrated(made: Value, source: Value, channels: ChannelStatistics, migration: Migration): void {
     const statistics = transformed(channels, migration.scale, migration.shift)
     this.#made.set(made, { origin: { name: source.name, migration }, statistics })
+  }
+
+  /** Records that products read `value`, the dequantized one. */
+  quantized(value: Value, quantizer: Quantizer): void {
+    this.#quantizers.set(value, quantizer)
+  }
+
+  /** By the dequantized value that products read. */
+  get quantizers(): ReadonlyMap<Value, Quantizer> {
+    return this.#quantizers
+  }
+
+  /** The quantizer behind a value that is dequantized from u8 with one scale, whoever inserted it. */
+  quantizerOf(value: Value): Quantizer | undefined {
+    const known = this.#quantizers.get(value)
+    if (known) return known
+    const [dequantize, quantize] = [value.producer, value.producer?.input(0)?.producer]
+    const source = quantize?.input(0)
+    if (dequantize?.op !== 'DequantizeLinear' || quantize?.op !== 'QuantizeLinear' || !source) return undefined
+    const [scale, zeroPoint] = [1, 2].map((port) => constantTensor(dequantize.input(port)))
+    if (scale?.size !== 1 || (zeroPoint && (zeroPoint.size !== 1 || zeroPoint.dtype !== dtypes.uint8))) return undefined
+    const affine = { scale: scale.toNumbers()[0] ?? 1, zeroPoint: zeroPoint?.toNumbers()[0] ?? 0 }
+    const found = {
+      origin: this.originOf(source),
+      affine,
+      channels: undefined,
+      product: value.consumers[0]?.label ?? '',
+    }
+    this.#quantizers.set(value, found)
+    return found
   }
 
   /** Means of a quantized activation: of both kinds where they were measured, else those of calibration for both. */

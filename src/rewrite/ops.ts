@@ -194,21 +194,30 @@ export class Ops {
 /** Constants made by the builder, by content, per graph they live in. */
 const pools = new WeakMap<Graph, Map<string, Value>>()
 
-/** A constant of a graph with these contents: one that was made before where there is one. */
+/** A constant of a graph with these contents: one that was made before where there is one, and that is still the same. */
 export function constantIn(graph: Graph, tensor: Tensor): Value {
   const pool = pools.get(graph) ?? new Map<string, Value>()
   pools.set(graph, pool)
-  const size = tensor.payload?.byteLength ?? 0
-  const bytes =
-    tensor.payload && size <= 4096 ? Buffer.from(tensor.payload.read(0, size)).toString('base64') : undefined
-  const key = `${tensor.dtype}/${tensor.dims.join()}/${bytes}`
-  const known = bytes === undefined ? undefined : pool.get(key)
-  if (known && graph.values.get(known.name) === known) return known
+  const key = contentKey(tensor)
+  const known = key === undefined ? undefined : pool.get(key)
+  if (known && graph.values.get(known.name) === known && contentKey(tensorOf(known)) === key) return known
   const value = takesInitializers(graph)
     ? graph.addInitializer(tensor.name || constantName, tensor)
     : constantNode(graph, tensor)
-  if (bytes !== undefined) pool.set(key, value)
+  if (key !== undefined) pool.set(key, value)
   return value
+}
+
+/** Type, dims and bytes of a small tensor. */
+function contentKey(tensor: Tensor | undefined): string | undefined {
+  const size = tensor?.payload?.byteLength ?? 0
+  if (!tensor?.payload || size > 4096) return undefined
+  return `${tensor.dtype}/${tensor.dims.join()}/${Buffer.from(tensor.payload.read(0, size)).toString('base64')}`
+}
+
+function tensorOf({ initializer, producer }: Value): Tensor | undefined {
+  const held = producer?.attributes.get('value')
+  return initializer ?? (held?.kind === 'tensor' ? held.value : undefined)
 }
 
 const constantName = 'outeffhop/constant'

@@ -40,6 +40,13 @@ const flags = {
     },
     smooth: { type: 'boolean', describe: 'Do not move outliers into the weights' },
     'reduce-range': { type: 'boolean', describe: 'Weights in 7 bits: for x64 processors without VNNI' },
+    prefer: {
+      type: 'string',
+      choices: ['accuracy', 'size'],
+      requiresArg: true,
+      describe: 'size: quantize large convolutions too; default accuracy',
+    },
+    optimize: { type: 'boolean', describe: 'Do not fold scalar arithmetic around convolutions into them' },
     'keep-float': {
       type: 'string',
       array: true,
@@ -82,12 +89,13 @@ export const quantizeCommand = defineCommand({
 
 function optionsOf(args: Arguments<typeof flags>, signal: AbortSignal): QuantizeOptions {
   const request = dataRequest(args, signal)
-  const { output, overwrite, hash, calibration, recipe, range, alpha, smooth } = args
+  const { output, overwrite, hash, calibration, recipe, range, alpha, smooth, optimize } = args
   return {
     ...request?.options,
     data: request?.spec,
-    ...{ output, overwrite, hash, calibration, recipe, alpha, smooth },
+    ...{ output, overwrite, hash, calibration, recipe, alpha, smooth, optimize },
     range: range === 'percentile' ? { percentile: 99.999 } : (range as RangeMethod | undefined),
+    convolutions: args.prefer === 'size',
     reduceRange: args['reduce-range'],
     keepFloat: args['keep-float'],
     minCosine: args['min-cosine'],
