@@ -1,8 +1,8 @@
 /** Quantization on one screen: observe, migrate outliers, quantize, write, compare with the input on data it has not seen. */
 import { basename, dirname, extname, join } from 'node:path'
 import { passes } from '../passes/index.ts'
-import type { CalibrationTable, ForeignTable } from './calibrate/index.ts'
-import { checkBelongs, collect, measureRounding, readTable, runOver } from './calibrate/index.ts'
+import type { CalibrationTable } from './calibrate/index.ts'
+import { checkBelongs, collect, ForeignTable, measureRounding, readTable, runOver } from './calibrate/index.ts'
 import type { Quality } from './compare/index.ts'
 import { compareModels } from './compare/index.ts'
 import type { DataOptions, DataSource } from './data/index.ts'
@@ -14,10 +14,11 @@ import type { Model } from './ir/index.ts'
 import { matcher } from './names.ts'
 import type { SavedFile } from './onnx/index.ts'
 import { closeModel, modelSize, openModel, requireExternalData, saveModel } from './onnx/index.ts'
+import { Facts } from './ops/index.ts'
 import type { NamePattern, TargetOptions } from './options.ts'
 import { targetOf } from './options.ts'
 import type { QuantizationSettings } from './quantize/index.ts'
-import { defaultSettings, Quantization } from './quantize/index.ts'
+import { defaultSettings, findConvolutions, findProducts, Quantization } from './quantize/index.ts'
 import type { QuantizationDocument } from './report/index.ts'
 import { describeModel, describeQuantization, quantizationEntry } from './report/index.ts'
 import type { Pass, PassRun, PipelineSettings } from './rewrite/index.ts'
@@ -91,6 +92,9 @@ function cutSteps() {
   return { prepare: all.slice(0, start), adapt: all.slice(start, end), store: all.slice(end) }
 }
 
+/** The table of a model that was not run. */
+const nothingSeen = new ForeignTable('nothing', new Map())
+
 /** One run of {@link quantize}. */
 class Quantizer {
   readonly #path: string
@@ -117,7 +121,7 @@ class Quantizer {
     const source = spec === undefined && !synthetic ? undefined : await openData(spec, this.#model, this.#options)
     const data = source && split(source)
     if (this.#options.calibration === undefined) this.#run(this.#model, steps.prepare)
-    const table = await this.#table(data?.calibration)
+    const table = this.#isWorthCalibrating() ? await this.#table(data?.calibration) : nothingSeen
     if (this.#options.calibration !== undefined) this.#run(this.#model, steps.prepare)
     const quantization = new Quantization(table.statistics, settingsOf(this.#options))
     await this.#quantize(quantization, data?.calibration)
@@ -146,6 +150,13 @@ class Quantizer {
       throw new QuantizationRefused(unlike, finish(quality, []))
     })
     return finish(quality, files)
+  }
+
+  /** A model without anything to quantize need not run. */
+  #isWorthCalibrating(): boolean {
+    const facts = new Facts()
+    const { convolutions } = this.#options.convolutions ? findConvolutions(this.#model, facts) : { convolutions: [] }
+    return findProducts(this.#model, facts).products.length + convolutions.length > 0
   }
 
   async #table(data: DataSource | undefined): Promise<CalibrationTable | ForeignTable> {
