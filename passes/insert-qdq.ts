@@ -32,7 +32,8 @@ function insert({ input, products }: ProductGroup, quantization: Quantization): 
   const zeroPoint = ops.constant(Tensor.scalar(dtypes.uint8, affine.zeroPoint).named(`${input.name}/zero`))
   const read = ops.DequantizeLinear(ops.QuantizeLinear(input, scale, zeroPoint), scale, zeroPoint)
   const channels = first.tensor.dims[first.inputAxis] ?? 0
-  quantization.quantizers.set(read, { origin: quantization.originOf(input), affine, channels })
+  const origin = quantization.originOf(input)
+  quantization.quantizers.set(read, { origin, affine, channels, product: first.node.label })
   for (const { node } of products) node.setInput(0, read)
   dropUnread(input)
   return true

@@ -97,7 +97,13 @@ function quantizeBias(product: WeightProduct, { scales }: QuantizedWeight, quant
   const dims = [integers.length]
   const stored = ops.constant(Tensor.of(dtypes.int32, dims, integers).named(`${value.name}/int32`))
   const scale = ops.constant(Tensor.of(dtypes.float, dims, steps).named(`${value.name}/scale`))
-  const zeroPoint = ops.constant(Tensor.of(dtypes.int32, dims, integers.map(() => 0)).named(`${value.name}/zero`))
+  const zeroPoint = ops.constant(
+    Tensor.of(
+      dtypes.int32,
+      dims,
+      integers.map(() => 0),
+    ).named(`${value.name}/zero`),
+  )
   bias.node.setInput(bias.port, ops.DequantizeLinear(stored, scale, zeroPoint, 0))
   dropUnread(value)
 }

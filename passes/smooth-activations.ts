@@ -126,8 +126,10 @@ function intoAffine(input: Value, affine: ChannelAffine, alone: boolean, { scale
   const newGamma = constantLike(gamma.values, gamma.dims, (x, j) => x / at(scale, j))
   const shifts = beta !== undefined || shift.some((z) => z !== 0)
   const newBeta = shifts
-    ? constantLike(beta?.values ?? new Float64Array(scale.length), beta?.dims ?? [scale.length], (x, j) =>
-        (x - at(shift, j)) / at(scale, j),
+    ? constantLike(
+        beta?.values ?? new Float64Array(scale.length),
+        beta?.dims ?? [scale.length],
+        (x, j) => (x - at(shift, j)) / at(scale, j),
       )
     : undefined
   const made = node.graph.newValue(`${input.name}/smooth`)

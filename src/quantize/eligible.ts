@@ -44,7 +44,6 @@ function reasonForFloat(product: WeightProduct, model: Model, quantization: Quan
   const statistics = quantization.statisticsOf(product.input)
   if (!statistics) return `reads "${product.input.name}", which was not calibrated`
   const { min, max } = statistics.range
-  if (!Number.isFinite(min) || !Number.isFinite(max))
-    return `reads "${product.input.name}", whose range is not finite`
+  if (!Number.isFinite(min) || !Number.isFinite(max)) return `reads "${product.input.name}", whose range is not finite`
   return undefined
 }

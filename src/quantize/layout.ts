@@ -139,6 +139,7 @@ function sizeOf(axis: Axis): Size | undefined {
   const [first, ...rest] = axis
   if (!first) return 1
   let size: Size | undefined = first.size
-  for (const atom of rest) size = typeof size === 'number' && typeof atom.size === 'number' ? size * atom.size : undefined
+  for (const atom of rest)
+    size = typeof size === 'number' && typeof atom.size === 'number' ? size * atom.size : undefined
   return size
 }

@@ -56,12 +56,17 @@ export function findProducts(model: Model, facts: Facts): Products {
 const operators = new Set(['MatMul', 'Gemm'])
 
 function hasConstantOperand(node: Node, facts: Facts): boolean {
-  return operators.has(node.op) && [0, 1].some((port) => isConstantMatrix(node.input(port), facts))
+  return operators.has(node.op) && [0, 1].some((port) => isWeight(node.input(port), facts))
 }
 
-/** A constant with two axes to multiply along; tables of scalars that graphs compute with are none. */
-function isConstantMatrix(value: Value | undefined, facts: Facts): boolean {
-  return value !== undefined && facts.isConstant(value) && (facts.rank(value) ?? 2) >= 2
+/** Operators that leave a stored matrix a stored matrix. */
+const moves = new Set(['Transpose', 'Identity', 'Reshape', 'Cast', 'Slice', 'Split', 'Squeeze', 'DequantizeLinear'])
+
+/** Whether a matrix is stored in the model, moved around or not; tables of scalars that graphs compute with are none. */
+function isWeight(value: Value | undefined, facts: Facts): boolean {
+  let at = value
+  while (at?.producer && moves.has(at.producer.op)) at = at.producer.input(0)
+  return value !== undefined && at !== undefined && storedTensor(at) !== undefined && (facts.rank(value) ?? 2) >= 2
 }
 
 function nestedReason(graph: Graph): string {
@@ -72,7 +77,11 @@ function nestedReason(graph: Graph): string {
 function productOf(node: Node, facts: Facts): WeightProduct | string {
   const [input, weight] = [node.input(0), node.input(1)]
   if (!input || !weight) return 'has no two operands'
-  if (facts.isConstant(input)) return 'has its constant on the left, where scales by channel cannot be'
+  if (facts.isConstant(input)) {
+    return facts.isConstant(weight)
+      ? 'multiplies constants only'
+      : 'has its constant on the left, where scales by channel cannot be'
+  }
   if (weight.producer?.opType === 'DequantizeLinear') return 'has a quantized weight already'
   const tensor = constantMatrix(weight)
   if (!tensor) return 'has a weight that is computed, not stored'
@@ -94,6 +103,7 @@ function constantMatrix(value: Value): Tensor | undefined {
   const stored = storedTensor(value)
   if (stored) return stored
   const node = value.producer
+  if (node?.op === 'Identity' && node.input(0)) return constantMatrix(node.input(0) as Value)
   if (node?.op !== 'Transpose' || String(node.ints('perm') ?? [1, 0]) !== '1,0') return undefined
   const source = node.input(0) && storedTensor(node.input(0) as Value)
   return source?.dtype === dtypes.float && source.dims.length === 2 ? transposed(source) : undefined
@@ -101,7 +111,8 @@ function constantMatrix(value: Value): Tensor | undefined {
 
 /** The constant a value is, where no caller can replace it. */
 export function storedTensor(value: Value): Tensor | undefined {
-  if (value.initializer) return value.isInput && (value.graph.model?.irVersion ?? 0) >= 4 ? undefined : value.initializer
+  if (value.initializer)
+    return value.isInput && (value.graph.model?.irVersion ?? 0) >= 4 ? undefined : value.initializer
   const constant = value.producer?.op === 'Constant' ? value.producer.attributes.get('value') : undefined
   return constant?.kind === 'tensor' ? constant.value : undefined
 }

@@ -52,12 +52,16 @@ export interface Quantizer {
   readonly origin: Origin
   readonly affine: Affine
   readonly channels: number
+  /** The first product that reads it, by the name of its node. */
+  readonly product: string
 }
 
 /** Mean of a quantized activation by channel, before and after rounding. */
 export interface RoundingMeans {
   readonly real: Float64Array
   readonly rounded: Float64Array
+  /** What rounding adds, as a part of the mean square of what is rounded. */
+  readonly noise: number
 }
 
 /** What became of one product with a constant weight. */
@@ -113,7 +117,7 @@ export class Quantization {
     const channels = this.#statistics(name)?.channels
     if (channels?.axis !== -1) return undefined
     const { mean } = migration ? transformedChannels(channels, migration.scale, migration.shift) : channels
-    return { real: mean, rounded: mean }
+    return { real: mean, rounded: mean, noise: 0 }
   }
 
   /** The entry of a product; made when first asked for. */
@@ -129,6 +133,12 @@ export class Quantization {
   leave(node: Node, reason: string): void {
     const entry = this.reportOf(node)
     if (!entry.quantized) entry.reason ??= reason
+  }
+
+  /** The quantizer whose rounding loses most; undefined where that was not measured. */
+  get noisiest(): Quantizer | undefined {
+    const [first] = [...this.means].sort(([, a], [, b]) => b.noise - a.noise)
+    return first?.[0]
   }
 
   get products(): readonly ProductReport[] {

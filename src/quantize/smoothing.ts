@@ -29,7 +29,12 @@ export function migrationOf(
   const { min, max } = channels
   const shift = symmetric ? min.map((low, j) => (low + (max[j] as number)) / 2) : new Float64Array(min.length)
   const centred = (x: Float64Array, j: number) => Math.abs((x[j] as number) - (shift[j] as number))
-  const activation = raised(shared(min.map((_, j) => Math.max(centred(min, j), centred(max, j))), group))
+  const activation = raised(
+    shared(
+      min.map((_, j) => Math.max(centred(min, j), centred(max, j))),
+      group,
+    ),
+  )
   const weights = new Float64Array(min.length)
   for (const { tensor, inputAxis } of products)
     for (const [j, size] of largestMagnitude(tensor, inputAxis).entries()) weights[j] = Math.max(weights[j] ?? 0, size)

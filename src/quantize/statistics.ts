@@ -15,13 +15,7 @@ export interface ChannelStatistics {
 }
 
 /** How the extremes of a value become the range that is represented; all but `min-max` clip. */
-export type RangeMethod =
-  | 'min-max'
-  | 'moving-average'
-  | 'entropy'
-  | 'mse'
-  | 'huber'
-  | { readonly percentile: number }
+export type RangeMethod = 'min-max' | 'moving-average' | 'entropy' | 'mse' | 'huber' | { readonly percentile: number }
 
 export interface ValueStatistics {
   readonly range: Range

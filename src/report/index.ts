@@ -6,4 +6,7 @@ export type { Counts, FileEntry, ModelEntry, ReportDocument, SiteEntry, Verifica
 export { isAllSoftmax1, unconverted } from './document.ts'
 export type { Inspection } from './inspection.ts'
 export { describeInspection, inspectModel } from './inspection.ts'
+export type { ProductEntry, QuantizationDocument, QuantizationEntry } from './quantization.ts'
+export { describeQuantization, quantizationEntry } from './quantization.ts'
+export { summarizeQuantization } from './quantization-text.ts'
 export { summarize } from './summary.ts'
