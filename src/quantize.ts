@@ -194,7 +194,7 @@ class Quantizer {
 function settingsOf(options: QuantizeOptions): QuantizationSettings {
   const { keepFloat = [], ...given } = options
   const patterns = (typeof keepFloat === 'string' ? [keepFloat] : keepFloat).map(matcher)
-  const { recipe, alpha, symmetrize, biasCorrection, range, reduceRange, embeddings } = defaultSettings
+  const { recipe, alpha, symmetrize, biasCorrection, range, reduceRange, embeddings, convolutions } = defaultSettings
   return {
     recipe: given.recipe ?? recipe,
     alpha: given.smooth === false ? undefined : (given.alpha ?? alpha),
@@ -203,6 +203,7 @@ function settingsOf(options: QuantizeOptions): QuantizationSettings {
     range: given.range ?? range,
     reduceRange: given.reduceRange ?? reduceRange,
     embeddings: given.embeddings ?? embeddings,
+    convolutions: given.convolutions ?? convolutions,
     keep: (name) => patterns.some((matches) => matches(name)),
   }
 }
