@@ -126,16 +126,18 @@ function quantize(found: WeightConvolution, activations: Activations, quantizati
   return 1
 }
 
+/** Activations of image models have no such outliers as those of transformers: weights take half, SmoothQuant's default. */
+const balance = 0.5
+
 /** Moves outlier channels of the data into the weight: `x / s` by one Mul, and `s W`. */
 function smooth(conv: WeightConvolution, activations: Activations, quantization: Quantization): WeightConvolution {
   const { node, input, weight } = conv
-  const { alpha } = quantization.settings
   const channels = quantization.statisticsOf(input)?.channels
   const [outputs = 0, inputs = 0] = weight.dims
   const isOfInput = channels?.axis === 1 - weight.dims.length && channels.min.length === inputs
-  if (alpha === undefined || !isOfInput || activations.isQuantized(input)) return conv
+  if (quantization.settings.alpha === undefined || !isOfInput || activations.isQuantized(input)) return conv
   const matrix = new Tensor({ dtype: weight.dtype, dims: [outputs, inputs], payload: weight.payload })
-  const migration = migrationOf(channels, [{ tensor: matrix, inputAxis: 1 }], { alpha, symmetric: false })
+  const migration = migrationOf(channels, [{ tensor: matrix, inputAxis: 1 }], { alpha: balance, symmetric: false })
   if (!migration) return conv
   const ops = new Ops({ graph: node.graph, before: node, name: `${input.name}/smooth`, opset: opsetOf(node.graph) })
   const dims = [1, inputs, ...weight.dims.slice(2)]
