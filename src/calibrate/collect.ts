@@ -1,16 +1,17 @@
-import type { DataSource, SkippedSample } from '../data/source.ts'
+import type { DataSource } from '../data/index.ts'
 import { ConvertError, calibrationNotFinite } from '../errors.ts'
 import type { Model } from '../ir/index.ts'
 import type { SessionOptions } from '../runtime/index.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import type { Instrumentation, Watching } from './instrument.ts'
 import { instrument } from './instrument.ts'
-import { checkAlike } from './merge.ts'
+import { checkAlike, indexesOf } from './merge.ts'
 import type { Reduced } from './observe.ts'
 import { observe } from './observe.ts'
 import { wanted, withSession } from './run-over.ts'
-import type { TableParts } from './table.ts'
-import { CalibrationTable, mergeStates } from './table.ts'
+import { SightSum } from './sight-sum.ts'
+import type { TableHead } from './table.ts'
+import { CalibrationTable } from './table.ts'
 import { withCopy } from './temporary-model.ts'
 
 export interface CollectSettings extends Partial<Watching> {
@@ -47,59 +48,50 @@ export async function collect(
   data: DataSource,
   settings: CollectSettings = {},
 ): Promise<CalibrationTable> {
-  const { all = false, histograms = true, moments } = settings
-  const watching: Watching = { all, histograms, moments }
-  const fingerprint = fingerprintOf(model)
-  const start: TableParts = {
-    fingerprint,
+  const { all = false, histograms = true, moments, resume } = settings
+  const head: TableHead = {
+    fingerprint: fingerprintOf(model),
     data: data.manifest,
-    watching,
-    samples: [],
-    skipped: [],
-    values: new Map(),
-    sites: [],
+    watching: { all, histograms, moments },
   }
-  const { resume } = settings
-  if (resume !== undefined) checkAlike(resume, start)
-  return withCopy(model, async (copy) => {
-    const watched = instrument(copy, watching)
-    return run(copy, data, watched, resume ?? new CalibrationTable(start), settings)
-  })
+  if (resume !== undefined) checkAlike(resume, head)
+  const sum = new SightSum()
+  if (resume !== undefined) sum.add(resume)
+  const known = new Set(resume && indexesOf(resume))
+  try {
+    await withCopy(model, async (copy) => run(copy, data, instrument(copy, head.watching), { sum, known, settings }))
+  } catch (error) {
+    if (!(settings.signal?.aborted && error instanceof ConvertError && error.kind === 'interrupted')) throw error
+  }
+  const skipped = data.skipped.filter(({ index }) => !sum.skipped.some((other) => other.index === index))
+  sum.add({ samples: [], skipped, values: new Map(), sites: [] })
+  return new CalibrationTable(head, sum)
 }
 
-async function run(
-  model: Model,
-  data: DataSource,
-  watched: Instrumentation,
-  start: CalibrationTable,
-  settings: CollectSettings,
-): Promise<CalibrationTable> {
+interface Collection {
+  readonly sum: SightSum
+  /** Samples that need not be run. */
+  readonly known: ReadonlySet<number>
+  readonly settings: CollectSettings
+}
+
+async function run(model: Model, data: DataSource, watched: Instrumentation, collection: Collection): Promise<void> {
+  const { sum, known, settings } = collection
   const { signal, onProgress } = settings
   const reducer = new URL('./elements.js', import.meta.url)
-  const known = new Set([...start.samples, ...start.skipped.map(({ index }) => index)])
-  let table: TableParts = start
-  try {
-    await withSession(model, { ...settings.session, reducer, ...(signal && { signal }) }, async (session) => {
-      for await (const { index, id, feeds } of data.samples()) {
-        if (known.has(index)) continue
-        if (signal?.aborted) break
-        const reduced = (await session.reduce(wanted(session, feeds), watched.fetches, watched.plan)) as Reduced
-        const seen = observe(index, reduced, watched)
-        const bad = seen.spoiled === undefined ? undefined : calibrationNotFinite(seen.spoiled, id)
-        if (bad && settings.onBadSample !== 'skip') throw bad
-        const skipped: SkippedSample[] = bad ? [{ id, index, reason: bad.message }] : []
-        const part = bad ? { samples: [], values: new Map(), sites: [] } : seen
-        table = { ...table, ...mergeStates(table, { ...table, ...part, skipped }) }
-        const done = table.samples.length + table.skipped.length
-        onProgress?.({ done, total: start.wanted, now: done - known.size, memory: reduced.memory })
+  await withSession(model, { ...settings.session, reducer, ...(signal && { signal }) }, async (session) => {
+    for await (const { index, id, feeds } of data.samples()) {
+      if (known.has(index)) continue
+      const reduced = (await session.reduce(wanted(session, feeds), watched.fetches, watched.plan)) as Reduced
+      const { spoiled, ...seen } = observe(index, reduced, watched)
+      if (spoiled === undefined) sum.add(seen)
+      else {
+        const bad = calibrationNotFinite(spoiled, id)
+        if (settings.onBadSample !== 'skip') throw bad
+        sum.add({ samples: [], skipped: [{ id, index, reason: bad.message }], values: new Map(), sites: [] })
       }
-    })
-  } catch (error) {
-    if (!(signal?.aborted && error instanceof ConvertError && error.kind === 'interrupted')) throw error
-  }
-  const skipped = data.skipped.filter(({ index }) => !table.skipped.some((other) => other.index === index))
-  return new CalibrationTable({
-    ...table,
-    skipped: [...table.skipped, ...skipped].sort((a, b) => a.index - b.index),
+      const done = sum.samples.length + sum.skipped.length
+      onProgress?.({ done, total: data.size, now: done - known.size, memory: reduced.memory })
+    }
   })
 }

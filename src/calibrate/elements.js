@@ -18,7 +18,7 @@
 /** Most bins a histogram has. */
 export const mostBins = 4096
 /** Bins are counted from 0; this far from it at most, so that an index is exact. */
-export const mostIndex = 2 ** 30
+const mostIndex = 2 ** 30
 /** The finest bins have the width of the smallest number of single precision. */
 export const leastExponent = -149
 
@@ -56,7 +56,7 @@ export function reduce(outputs, plan) {
  */
 export function histogram(data, low, high) {
   if (!Number.isFinite(low) || !Number.isFinite(high)) return undefined
-  const exponent = exponentFor(low, high, leastExponent)
+  const exponent = exponentFor(low, high)
   const inverse = 2 ** -exponent
   const first = Math.floor(low * inverse)
   const counts = new Uint32Array(Math.floor(high * inverse) - first + 1)
@@ -69,31 +69,28 @@ export function histogram(data, low, high) {
 }
 
 /**
- * The least exponent, not below `least`, for which a range takes at most `mostBins` bins.
+ * The least exponent for which the bins of a range fit.
  *
  * @param {number} low
  * @param {number} high
- * @param {number} least
  */
-export function exponentFor(low, high, least) {
+function exponentFor(low, high) {
   const farthest = Math.max(Math.abs(low), Math.abs(high), Number.MIN_VALUE)
-  let exponent = Math.max(
-    least,
-    Math.floor(Math.log2(farthest / mostIndex)),
-    Math.floor(Math.log2((high - low) / mostBins)) - 1,
-  )
-  while (!fits(low, high, 2 ** -exponent)) exponent++
+  const bounds = [leastExponent, Math.log2(farthest / mostIndex) - 1, Math.log2((high - low) / mostBins) - 1]
+  let exponent = Math.floor(Math.max(...bounds))
+  while (!fits(Math.floor(low * 2 ** -exponent), Math.floor(high * 2 ** -exponent), mostBins)) exponent++
   return exponent
 }
 
 /**
- * @param {number} low
- * @param {number} high
- * @param {number} inverse
+ * Whether the bins from `first` to `last` are few enough, and near enough to 0 for their indexes to be exact.
+ *
+ * @param {number} first
+ * @param {number} last
+ * @param {number} most
  */
-function fits(low, high, inverse) {
-  if (Math.max(Math.abs(low), Math.abs(high)) * inverse >= mostIndex) return false
-  return Math.floor(high * inverse) - Math.floor(low * inverse) < mostBins
+export function fits(first, last, most) {
+  return last - first < most && first >= -mostIndex && last < mostIndex
 }
 
 /**

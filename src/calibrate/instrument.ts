@@ -17,7 +17,7 @@ export interface Watching {
   readonly moments: Granularity | undefined
 }
 
-/** A value that is observed, and where its statistics are: maxima, minima and means of `count` channels from `at` on. */
+/** A value that is observed, and where its statistics are: maxima, minima and sums of `count` channels from `at` on. */
 export interface WatchedValue {
   readonly name: string
   readonly at: number
@@ -88,7 +88,7 @@ class Gauge {
     this.#op = new Ops({ graph: model.graph, before: undefined, name: 'outeffhop/calibrate', opset: model.opset })
   }
 
-  /** Extremes and means of a value; `output` names an output with all of it where `fetch` asks for one. */
+  /** Extremes and sums of a value; `output` names an output with all of it where `fetch` asks for one. */
   statisticsOf({ value, channels }: ObservedValue, fetch: boolean): { watched: WatchedValue; output?: string } {
     const op = this.#op
     const x = dtypeOf(value) === dtypes.float ? value : op.Cast(value, dtypes.float)
@@ -97,7 +97,7 @@ class Gauge {
     this.#statistics.push(
       op.ReduceMax(reduced, axes, keep),
       op.ReduceMin(reduced, axes, keep),
-      op.ReduceMean(reduced, axes, keep),
+      op.ReduceSum(reduced, axes, keep),
     )
     this.#shapes.push(op.Shape(reduced))
     const count = channels?.count ?? 1

@@ -1,9 +1,8 @@
 import type { Bins, Moments } from './elements.js'
 import type { Instrumentation, WatchedValue } from './instrument.ts'
-import type { Channels } from './observers/channels.ts'
 import { logsumexpOfSample } from './observers/logsumexp.ts'
-import { noRanges, rangeOfSample } from './observers/ranges.ts'
-import type { SiteState, ValueState } from './table.ts'
+import { noRanges } from './observers/ranges.ts'
+import type { Sight, SiteState, ValueState } from './table.ts'
 
 /** What comes of a run: the vectors that {@link instrument} made the graph give, and what was counted of elements. */
 export interface Reduced {
@@ -16,11 +15,8 @@ export interface Reduced {
   readonly memory: number
 }
 
-/** The states of one sample. */
-export interface Observation {
-  readonly samples: readonly number[]
-  readonly values: ReadonlyMap<string, ValueState>
-  readonly sites: readonly SiteState[]
+/** What was seen in one sample. */
+export interface Observation extends Sight {
   /** The first value a weight meets that is not finite, when there is one. */
   readonly spoiled: string | undefined
 }
@@ -42,7 +38,7 @@ export function observe(sample: number, reduced: Reduced, { values, sites }: Ins
     const { dims, data } = reduced.rows[i] as Reduced['rows'][number]
     return { ...site, logsumexp: logsumexpOfSample(data, dims, site.heads) }
   })
-  return { samples: [sample], values: states, sites: rows, spoiled }
+  return { samples: [sample], skipped: [], values: states, sites: rows, spoiled }
 }
 
 /** Rank of a value as it was reduced: flat without channels, rows of channels, or as it is. */
@@ -54,28 +50,19 @@ function rankReduced({ channels }: WatchedValue): number {
 function stateOf(sample: number, watched: WatchedValue, rows: number, reduced: Reduced, i: number): ValueState {
   const { at, count, channels: layout } = watched
   const part = (k: number) => reduced.statistics.subarray(at + k * count, at + (k + 1) * count)
-  const [max, min, mean] = [part(0), part(1), part(2)]
-  // A zero has no sign in JSON.
+  const [max, min, sum] = [part(0), part(1), part(2)]
+  // A zero has no sign in a table.
   const range = { min: extreme(min, Math.min) + 0, max: extreme(max, Math.max) + 0 }
-  // A runtime may lose a NaN in extremes, but not in a mean.
-  const finite = [range.min, range.max, ...(layout === undefined ? [] : mean)].every(Number.isFinite)
-  const none: ValueState = {
-    ranges: noRanges,
-    notFinite: 1,
-    channels: undefined,
-    histogram: undefined,
-    moments: undefined,
+  // A runtime may lose a NaN in extremes, but not in a sum.
+  const finite = [range.min, range.max, ...(layout === undefined ? [] : sum)].every(Number.isFinite)
+  if (!finite) return { ranges: noRanges(), notFinite: 1 }
+  return {
+    ranges: { samples: [sample], min: [range.min], max: [range.max] },
+    notFinite: 0,
+    channels: layout && { axis: layout.axis, rows, min, max, sum },
+    histogram: reduced.histograms[i],
+    moments: reduced.moments[i],
   }
-  if (!finite) return none
-  const channels: Channels | undefined = layout && {
-    axis: layout.axis,
-    rows,
-    min: Float64Array.from(min, (x) => x + 0),
-    max: Float64Array.from(max, (x) => x + 0),
-    sum: Float64Array.from(mean, (x) => x * rows + 0),
-  }
-  const [histogram, moments] = [reduced.histograms[i], reduced.moments[i]]
-  return { ranges: rangeOfSample(sample, range), notFinite: 0, channels, histogram, moments }
 }
 
 function extreme(values: Float32Array, pick: (a: number, b: number) => number): number {

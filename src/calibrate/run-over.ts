@@ -1,4 +1,4 @@
-import type { DataSource } from '../data/source.ts'
+import type { DataSource } from '../data/index.ts'
 import { interrupted } from '../errors.ts'
 import type { Model, Tensor } from '../ir/index.ts'
 import type { Feeds, Session, SessionOptions } from '../runtime/index.ts'

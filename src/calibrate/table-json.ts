@@ -1,5 +1,5 @@
 import type { Heads } from '../attention/index.ts'
-import type { DataManifest, SkippedSample } from '../data/source.ts'
+import type { DataManifest, SkippedSample } from '../data/index.ts'
 import { calibrationMalformed, calibrationVersion } from '../errors.ts'
 import type { Channels } from './observers/channels.ts'
 import type { Histogram } from './observers/histogram.ts'
@@ -84,12 +84,10 @@ export function tableFromJson(text: string, path: string): CalibrationTable {
   try {
     const { fingerprint, data, settings, samples, skipped, values, sites } = json
     const { all, histograms, moments } = settings
-    return new CalibrationTable({
-      ...{ fingerprint, data, samples, skipped },
-      watching: { all, histograms, moments: moments ?? undefined },
-      values: new Map(Object.entries(values).map(([name, value]) => [name, valueState(value, samples)])),
-      sites: sites.map(siteState),
-    })
+    const watching = { all, histograms, moments: moments ?? undefined }
+    const states = Object.entries(values).map(([name, value]) => [name, valueState(value, samples)] as const)
+    const sight = { samples, skipped, values: new Map(states), sites: sites.map(siteState) }
+    return new CalibrationTable({ fingerprint, data, watching }, sight)
   } catch (error) {
     if (error instanceof TypeError) throw calibrationMalformed(path, 'fields are missing')
     throw error
@@ -132,7 +130,12 @@ function valueState(
 }
 
 function channelsJson({ axis, rows, min, max, sum }: Channels): ChannelsJson {
-  return { axis, rows, min: [...min], max: [...max], sum: [...sum] }
+  return { axis, rows, min: numbers(min), max: numbers(max), sum: numbers(sum) }
+}
+
+/** A zero has no sign in JSON, and should have none before. */
+function numbers(values: ArrayLike<number>): number[] {
+  return Array.from(values, (x) => x + 0)
 }
 
 function channelsFrom({ axis, rows, min, max, sum }: ChannelsJson): Channels {

@@ -94,10 +94,6 @@ export class Ops {
     return this.#reduce('ReduceMax', 18, x, axes, keepdims)
   }
 
-  ReduceMean(x: Value, axes: readonly number[], keepdims = true): Value {
-    return this.#reduce('ReduceMean', 18, x, axes, keepdims)
-  }
-
   ReduceMin(x: Value, axes: readonly number[], keepdims = true): Value {
     return this.#reduce('ReduceMin', 18, x, axes, keepdims)
   }

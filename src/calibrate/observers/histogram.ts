@@ -1,8 +1,8 @@
-import type { Range } from '../../quantize/statistics.ts'
-import { exponentFor } from '../elements.js'
+import { fits, leastExponent, mostBins } from '../elements.js'
 
 /**
  * Counts of elements in bins of width `2^exponent` anchored at 0: bin `first + i` holds `[first + i, first + i + 1)` widths.
+ * The first and the last bin are not empty.
  *
  * A width is doubled by adding neighbours, so histograms of any ranges merge exactly, in any order.
  */
@@ -12,34 +12,53 @@ export interface Histogram {
   readonly counts: ArrayLike<number>
 }
 
+/** A histogram that is added to. */
+export interface HistogramSum extends Histogram {
+  readonly counts: Float64Array
+}
+
+export const noElements: HistogramSum = { exponent: leastExponent, first: 0, counts: new Float64Array(0) }
+
 /**
- * The histogram of the elements of both, as if they had been counted together. `range` is the range of all of them: it
- * decides how wide the bins have to be.
+ * The histogram of the elements of both, as if they had been counted together: in the narrowest bins, none narrower than
+ * theirs, of which `most` are enough. `sum` is changed in place where it has room, and not to be used any more.
  */
-export function mergeHistograms(a: Histogram, b: Histogram, range: Range): Histogram {
-  return addAt(exponentFor(range.min, range.max, Math.max(a.exponent, b.exponent)), a, b)
-}
-
-/** The sum of both in bins of a given width, which is none of theirs or wider. */
-export function addAt(exponent: number, a: Histogram, b: Histogram): Histogram {
-  const ends = [a, b].filter(({ counts }) => counts.length > 0).map((part) => endsAt(part, exponent))
-  const first = Math.min(...ends.map(([start]) => start))
-  const last = Math.max(...ends.map(([, end]) => end))
-  if (ends.length === 0) return { exponent, first: 0, counts: new Float64Array(0) }
-  const counts = new Float64Array(last - first + 1)
-  for (const part of [a, b]) {
-    const ratio = 2 ** (exponent - part.exponent)
-    for (let i = 0; i < part.counts.length; i++) {
-      const bin = Math.floor((part.first + i) / ratio) - first
-      counts[bin] = (counts[bin] as number) + (part.counts[i] as number)
-    }
+export function addHistogram(sum: HistogramSum, part: Histogram, most = mostBins): HistogramSum {
+  if (part.counts.length === 0) return sum
+  let exponent = Math.max(sum.exponent, part.exponent)
+  let [first, last] = union(endsAt(sum, exponent), endsAt(part, exponent))
+  while (!fits(first, last, most)) {
+    exponent++
+    ;[first, last] = [Math.floor(first / 2), Math.floor(last / 2)]
   }
-  return { exponent, first, counts }
+  const hasRoom = exponent === sum.exponent && first === sum.first && last === first + sum.counts.length - 1
+  const wider = hasRoom ? sum : { exponent, first, counts: new Float64Array(last - first + 1) }
+  if (!hasRoom) addInto(wider, sum)
+  addInto(wider, part)
+  return wider
 }
 
-function endsAt({ exponent: own, first, counts }: Histogram, exponent: number): readonly [number, number] {
+/** Adds counts to bins that are as wide or wider and reach as far. */
+function addInto({ exponent, first, counts }: HistogramSum, part: Histogram): void {
+  const ratio = 2 ** (exponent - part.exponent)
+  for (let i = 0; i < part.counts.length; i++) {
+    const bin = (ratio === 1 ? part.first + i : Math.floor((part.first + i) / ratio)) - first
+    counts[bin] = (counts[bin] as number) + (part.counts[i] as number)
+  }
+}
+
+type Ends = readonly [first: number, last: number]
+
+/** The first and the last bin at another width; undefined where there is none. */
+function endsAt({ exponent: own, first, counts }: Histogram, exponent: number): Ends | undefined {
+  if (counts.length === 0) return undefined
   const ratio = 2 ** (exponent - own)
   return [Math.floor(first / ratio), Math.floor((first + counts.length - 1) / ratio)]
+}
+
+function union(a: Ends | undefined, b: Ends | undefined): Ends {
+  const [x, y] = [a ?? b, b ?? a] as [Ends, Ends]
+  return [Math.min(x[0], y[0]), Math.max(x[1], y[1])]
 }
 
 export function totalOf({ counts }: Histogram): number {

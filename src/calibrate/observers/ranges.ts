@@ -8,26 +8,32 @@ export interface Ranges {
   readonly max: readonly number[]
 }
 
-export const noRanges: Ranges = { samples: [], min: [], max: [] }
-
-export function rangeOfSample(sample: number, { min, max }: Range): Ranges {
-  return { samples: [sample], min: [min], max: [max] }
+/** Ranges that are added to. */
+export interface RangesSum extends Ranges {
+  readonly samples: number[]
+  readonly min: number[]
+  readonly max: number[]
 }
 
-/** Both together; no sample may be in both. */
-export function mergeRanges(a: Ranges, b: Ranges): Ranges {
-  const joined = {
-    samples: a.samples.concat(b.samples),
-    min: a.min.concat(b.min),
-    max: a.max.concat(b.max),
+export function noRanges(): RangesSum {
+  return { samples: [], min: [], max: [] }
+}
+
+/** Both together; no sample may be in both. `sum` is changed in place, and not to be used any more. */
+export function addRanges(sum: RangesSum, part: Ranges): RangesSum {
+  const inOrder = (sum.samples.at(-1) ?? Number.NEGATIVE_INFINITY) < (part.samples[0] ?? Number.POSITIVE_INFINITY)
+  for (const [i, sample] of part.samples.entries()) {
+    sum.samples.push(sample)
+    sum.min.push(part.min[i] as number)
+    sum.max.push(part.max[i] as number)
   }
-  if ((a.samples.at(-1) ?? Number.NEGATIVE_INFINITY) < (b.samples[0] ?? Number.POSITIVE_INFINITY)) return joined
-  const order = joined.samples.map((_, i) => i).sort((i, j) => at(joined.samples, i) - at(joined.samples, j))
-  return {
-    samples: order.map((i) => at(joined.samples, i)),
-    min: order.map((i) => at(joined.min, i)),
-    max: order.map((i) => at(joined.max, i)),
-  }
+  return inOrder ? sum : sorted(sum)
+}
+
+function sorted({ samples, min, max }: Ranges): RangesSum {
+  const order = samples.map((_, i) => i).sort((i, j) => (samples[i] as number) - (samples[j] as number))
+  const pick = (values: readonly number[]) => order.map((i) => values[i] as number)
+  return { samples: pick(samples), min: pick(min), max: pick(max) }
 }
 
 /** The least and the greatest of all samples. */
@@ -42,8 +48,4 @@ export function minMax({ min, max }: Ranges): Range {
 export function movingAverage({ min, max }: Ranges, keep = 0.9): Range {
   const average = (values: readonly number[]) => values.reduce((old, now) => keep * old + (1 - keep) * now)
   return { min: average(min), max: average(max) }
-}
-
-function at(values: readonly number[], index: number): number {
-  return values[index] as number
 }
