@@ -28,6 +28,8 @@ export function bytesCursor(bytes: Uint8Array): Cursor {
 
 /** What passes by, such as a deflated member of an archive; what lies before a start is dropped. */
 export function streamCursor(stream: Readable, path: string): Cursor {
+  // An error while nobody reads comes again with the next read, or does not matter any more.
+  stream.on('error', () => {})
   const chunks = stream[Symbol.asyncIterator]()
   let chunk: Uint8Array = new Uint8Array(0)
   let base = 0
