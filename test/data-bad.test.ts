@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -215,6 +215,14 @@ describe('files that cannot be read', () => {
     expect(await refusal(written(`npy-${name}.npy`, bytes), modelWith('float[batch, 2] x'))).toMatchObject({ code })
   })
 
+  it('an array whose single sample is larger than any tensor', async () => {
+    const path = written('vast.npy', npy("'<f4'", '(1, 1073741824)', new Uint8Array()))
+    truncateSync(path, 2 ** 32 + 1000)
+    const error = await refusal(path, modelWith('float[batch, n] x'))
+    expect(error).toMatchObject({ code: 'data-unsupported', exitCode: 4 })
+    rmSync(path)
+  })
+
   it('safetensors whose header lies', async () => {
     const file = (header: string, data = 8) => {
       const length = Buffer.alloc(8)
@@ -344,9 +352,8 @@ describe('reading', () => {
 
   it('takes a row of a file of 64 GiB from where it is', async () => {
     const path = written('huge.npy', npy("'<f4'", '(1024, 16777216)', new Uint8Array()))
-    const { truncate } = await import('node:fs/promises')
     const start = readFileSync(path).length
-    await truncate(path, start + 2 ** 36)
+    truncateSync(path, start + 2 ** 36)
     const array = await openNpy(path)
     const cursor = await array.open()
     expect(array.dims).toEqual([1024, 2 ** 24])
