@@ -153,7 +153,25 @@ describe('text', () => {
     ])
   })
 
-  it('two texts a line at U+2028 stay one, and a byte order mark is no token', async () => {
+  it('a decoder gets empty caches, and that is said', async () => {
+    const caches = 'float[batch, 2, past, 8] past_key_values.0.key, bool[1] use_cache_branch'
+    const inputs = `int64[batch, seq] input_ids, ${caches.replace('past_key_values.0.key', '"past_key_values.0.key"')}`
+    const path = written('decoder.txt', 'the cat')
+    expect(await contentOf(path, textModel(inputs), { tokenizer })).toEqual([
+      {
+        input_ids: [
+          [1, 4],
+          [2, 5, 7, 3],
+        ],
+        'past_key_values.0.key': [[1, 2, 0, 8], []],
+        use_cache_branch: [[1], [0]],
+      },
+    ])
+    const { notes } = await openData(path, textModel(inputs), { tokenizer })
+    expect(notes).toContain('1 key and value caches are empty: every text is a beginning')
+  })
+
+  it('a line with U+2028 stays one, and a byte order mark is no token', async () => {
     const path = written('separators.txt', '\uFEFFthe\u2028cat\r\na dog')
     expect((await samplesOf(await openData(path, textModel(), { tokenizer }))).map(({ id }) => id)).toEqual([
       'separators.txt:1',

@@ -1,3 +1,4 @@
+import { basename } from 'node:path'
 import type { DataMismatch } from '../errors.ts'
 import { dataUnsupported } from '../errors.ts'
 import { byteSize, OwnedPayload, Tensor } from '../ir/index.ts'
@@ -74,7 +75,7 @@ async function* readRows(path: string, layouts: readonly Layout[], positions: It
         if (count === undefined) fixed.set(array, data)
         feeds[array.name] = new Tensor({ dtype: array.dtype, dims, payload: new OwnedPayload(data) })
       }
-      yield { position, id: `${path}[${position}]`, feeds }
+      yield { position, id: `${basename(path)}[${position}]`, feeds }
     }
   } finally {
     for (const { cursor } of opened) await cursor.close()
