@@ -151,6 +151,17 @@ export function dataInputMissing(from: string, rows: readonly DataMismatch[]): C
   )
 }
 
+/** An input that is a sequence, a map or an optional. */
+export function dataInputType(name: string): ConvertError {
+  return new ConvertError(
+    'data-input-type',
+    'data',
+    `input "${name}" is not a tensor, and only tensors can be fed`,
+    { value: name },
+    'Cut the model behind this input, or export it with tensors as inputs.',
+  )
+}
+
 /** The data differs from the inputs in several ways. */
 export function dataMismatch(from: string, rows: readonly DataMismatch[]): ConvertError {
   return new ConvertError(
@@ -245,6 +256,17 @@ export function dataSize(name: string, bytes: number, expected: number, at: Plac
   )
 }
 
+/** No inputs can be made up for this model. */
+export function dataSynthetic(reason: string): ConvertError {
+  return new ConvertError(
+    'data-synthetic',
+    'data',
+    `no synthetic data can be made: ${reason}`,
+    {},
+    'Give real data with --data SOURCE.',
+  )
+}
+
 /** Text without a tokenizer. */
 export function dataTokenizer(path: string): ConvertError {
   return new ConvertError(
@@ -302,7 +324,13 @@ export function dataUnknown(path: string, what: string): ConvertError {
 
 /** Something inside a known format that is not read. */
 export function dataUnsupported(path: string, what: string): ConvertError {
-  return new ConvertError('data-unsupported', 'data', `"${path}": ${what}`, { path }, 'Write it in another way.')
+  return new ConvertError(
+    'data-unsupported',
+    'data',
+    `"${path}": ${what}`,
+    { path },
+    'Write plain numbers in tensor types, in samples below 2 GiB.',
+  )
 }
 
 /** A tensor was read whose data the text form of the model left out. */

@@ -75,7 +75,12 @@ describe('data that does not fit is refused before the first run, in one table',
 
   it('an input that is no tensor', async () => {
     const model = modelWith('seq(float[1]) x')
-    expect(await refusal(fixture('arrays.npz'), model)).toMatchObject({ code: 'data-unsupported', exitCode: 4 })
+    expect(await refusal(fixture('arrays.npz'), model)).toMatchObject({ code: 'data-input-type', exitCode: 4 })
+  })
+
+  it('synthetic inputs of a type the runtime cannot be given', async () => {
+    const error = await refusal(undefined, modelWith('bfloat16[batch, 2] x'), { synthetic: true })
+    expect(error).toMatchObject({ code: 'data-synthetic', exitCode: 4, hint: expect.stringContaining('--data') })
   })
 })
 

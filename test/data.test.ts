@@ -166,6 +166,23 @@ describe('modules', () => {
     expect(await contentOf(written('generator.mjs', code), arraysModel())).toEqual(expected)
   })
 
+  it('numbers in lists take the type of the input when they are values of it', async () => {
+    const path = written('lists.mjs', 'export default [{ n: [1n, -2n], f: [3n, 0.5] }]')
+    const model = modelWith('int32[batch, 2] n, float[batch, 2] f')
+    expect(await contentOf(path, model)).toEqual([
+      {
+        n: [
+          [1, 2],
+          [1, -2],
+        ],
+        f: [
+          [1, 2],
+          [3, 0.5],
+        ],
+      },
+    ])
+  })
+
   it('an array is an iterable too, and half precision goes by its bits', async () => {
     const code = `export const samples = [{ x: { type: 'float16', dims: [1, 2], data: Uint16Array.of(0x3c00, 0xc000) } }]`
     const path = written('array.mjs', code)
