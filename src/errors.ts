@@ -82,6 +82,105 @@ export function bug(message: string, at: Place = {}): ConvertError {
   )
 }
 
+/** Calibration was stopped; what was seen until then is kept. */
+export function calibrationInterrupted(path: string, done: number, wanted: number): ConvertError {
+  return new ConvertError(
+    'calibration-interrupted',
+    'interrupted',
+    `interrupted after ${done} of ${wanted} samples, which are in "${path}"`,
+    { path },
+    'Go on with the same command and --resume.',
+  )
+}
+
+/** A file that should be a calibration table is none, or a damaged one. */
+export function calibrationMalformed(path: string, what: string): ConvertError {
+  return new ConvertError(
+    'calibration-malformed',
+    'data',
+    `"${path}" is not a calibration table: ${what}`,
+    { path },
+    'Make one with: outeffhop-convert calibrate MODEL --data D -o TABLE. Tables of ONNX Runtime and TensorRT are read too.',
+  )
+}
+
+/** A weight meets infinity or NaN. */
+export function calibrationNotFinite(value: string, sample: string): ConvertError {
+  return new ConvertError(
+    'calibration-not-finite',
+    'data',
+    `"${value}" is infinite or not a number on sample "${sample}"`,
+    { value },
+    'Look at the input of that sample. --on-bad-sample skip leaves such samples out.',
+  )
+}
+
+/** Parts of a table have a sample in common. */
+export function calibrationOverlap(sample: number): ConvertError {
+  return new ConvertError(
+    'calibration-overlap',
+    'data',
+    `sample ${sample} is in two of the parts`,
+    {},
+    'Merge each part once, and parts of one division only: --shard 1/N to --shard N/N with the same N.',
+  )
+}
+
+/** The table was made with another model. */
+export function calibrationStale(path?: string): ConvertError {
+  return new ConvertError(
+    'calibration-stale',
+    'data',
+    `the calibration table${path === undefined ? '' : ` "${path}"`} was made with another model`,
+    at(path),
+    'Calibrate this model: outeffhop-convert calibrate MODEL --data D -o TABLE.',
+  )
+}
+
+/** Two tables cannot be put together. */
+export function calibrationUnlike(what: string): ConvertError {
+  return new ConvertError(
+    'calibration-unlike',
+    'data',
+    `the calibration tables cannot be put together: one was made with ${what}`,
+    {},
+    'Give the same --data, --samples, --seed, --all, --method and --moments to every part.',
+  )
+}
+
+/** No calibration table of that name, or it cannot be read. */
+export function calibrationUnreadable(path: string, reason: string): ConvertError {
+  return new ConvertError(
+    'calibration-unreadable',
+    'data',
+    `the calibration table "${path}" cannot be read (${reason})`,
+    { path },
+    'Check the path.',
+  )
+}
+
+/** A table of a later version of this program. */
+export function calibrationVersion(path: string, version: unknown, known: number): ConvertError {
+  return new ConvertError(
+    'calibration-version',
+    'data',
+    `"${path}" is a calibration table of version ${version}, and this program reads version ${known}`,
+    { path },
+    'Use the program it was made with, or calibrate again.',
+  )
+}
+
+/** A range is asked for that extremes do not tell. */
+export function calibrationWithoutHistograms(value: string, method: string): ConvertError {
+  return new ConvertError(
+    'calibration-without-histograms',
+    'data',
+    `the calibration table has no histogram of "${value}", which the method "${method}" needs`,
+    { value },
+    'Calibrate again without --method min-max or moving-average.',
+  )
+}
+
 /** A sample cannot be used, and samples are not skipped. */
 export function dataBadSample(id: string, reason: string): ConvertError {
   return new ConvertError(
@@ -148,6 +247,17 @@ export function dataInputMissing(from: string, rows: readonly DataMismatch[]): C
     `"${from}" has nothing for some inputs of the model:\n${mismatchTable(rows)}`,
     {},
     'Every input needs data under its own name; outeffhop-convert inspect MODEL lists the inputs.',
+  )
+}
+
+/** An input that is a sequence, a map or an optional. */
+export function dataInputType(name: string): ConvertError {
+  return new ConvertError(
+    'data-input-type',
+    'data',
+    `input "${name}" is not a tensor, and only tensors can be fed`,
+    { value: name },
+    'Cut the model behind this input, or export it with tensors as inputs.',
   )
 }
 
@@ -234,105 +344,6 @@ export function dataShape(from: string, rows: readonly DataMismatch[]): ConvertE
   )
 }
 
-/** Calibration was stopped; what was seen until then is kept. */
-export function calibrationInterrupted(path: string, done: number, wanted: number): ConvertError {
-  return new ConvertError(
-    'calibration-interrupted',
-    'interrupted',
-    `interrupted after ${done} of ${wanted} samples, which are in "${path}"`,
-    { path },
-    'Go on with the same command and --resume.',
-  )
-}
-
-/** A file that should be a calibration table is none, or a damaged one. */
-export function calibrationMalformed(path: string, what: string): ConvertError {
-  return new ConvertError(
-    'calibration-malformed',
-    'data',
-    `"${path}" is not a calibration table: ${what}`,
-    { path },
-    'Make one with: outeffhop-convert calibrate MODEL --data D -o TABLE. Tables of ONNX Runtime and TensorRT are read too.',
-  )
-}
-
-/** No calibration table of that name, or it cannot be read. */
-export function calibrationUnreadable(path: string, reason: string): ConvertError {
-  return new ConvertError(
-    'calibration-unreadable',
-    'data',
-    `the calibration table "${path}" cannot be read (${reason})`,
-    { path },
-    'Check the path.',
-  )
-}
-
-/** A weight meets infinity or NaN. */
-export function calibrationNotFinite(value: string, sample: string): ConvertError {
-  return new ConvertError(
-    'calibration-not-finite',
-    'data',
-    `"${value}" is infinite or not a number on sample "${sample}"`,
-    { value },
-    'Look at the input of that sample. --on-bad-sample skip leaves such samples out.',
-  )
-}
-
-/** Parts of a table have a sample in common. */
-export function calibrationOverlap(sample: number): ConvertError {
-  return new ConvertError(
-    'calibration-overlap',
-    'data',
-    `sample ${sample} is in two of the parts`,
-    {},
-    'Merge each part once, and parts of one division only: --shard 1/N to --shard N/N with the same N.',
-  )
-}
-
-/** The table was made with another model. */
-export function calibrationStale(path?: string): ConvertError {
-  return new ConvertError(
-    'calibration-stale',
-    'data',
-    `the calibration table${path === undefined ? '' : ` "${path}"`} was made with another model`,
-    at(path),
-    'Calibrate this model: outeffhop-convert calibrate MODEL --data D -o TABLE.',
-  )
-}
-
-/** Two tables cannot be put together. */
-export function calibrationUnlike(what: string): ConvertError {
-  return new ConvertError(
-    'calibration-unlike',
-    'data',
-    `the calibration tables cannot be put together: one was made with ${what}`,
-    {},
-    'Give the same --data, --samples, --seed, --all, --method and --moments to every part.',
-  )
-}
-
-/** A table of a later version of this program. */
-export function calibrationVersion(path: string, version: unknown, known: number): ConvertError {
-  return new ConvertError(
-    'calibration-version',
-    'data',
-    `"${path}" is a calibration table of version ${version}, and this program reads version ${known}`,
-    { path },
-    'Use the program it was made with, or calibrate again.',
-  )
-}
-
-/** A range is asked for that extremes do not tell. */
-export function calibrationWithoutHistograms(value: string, method: string): ConvertError {
-  return new ConvertError(
-    'calibration-without-histograms',
-    'data',
-    `the calibration table has no histogram of "${value}", which the method "${method}" needs`,
-    { value },
-    'Calibrate again without --method min-max or moving-average.',
-  )
-}
-
 /** A tensor has more or fewer bytes of data than its dims and type say. */
 export function dataSize(name: string, bytes: number, expected: number, at: Place): ConvertError {
   return new ConvertError(
@@ -341,6 +352,17 @@ export function dataSize(name: string, bytes: number, expected: number, at: Plac
     `tensor "${name}" has ${bytes} bytes of data, but its dims and type need ${expected}`,
     { value: name, ...at },
     'The file is damaged, or what wrote it is at fault: fetch or export it again.',
+  )
+}
+
+/** No inputs can be made up for this model. */
+export function dataSynthetic(reason: string): ConvertError {
+  return new ConvertError(
+    'data-synthetic',
+    'data',
+    `no synthetic data can be made: ${reason}`,
+    {},
+    'Give real data with --data SOURCE.',
   )
 }
 
@@ -401,7 +423,13 @@ export function dataUnknown(path: string, what: string): ConvertError {
 
 /** Something inside a known format that is not read. */
 export function dataUnsupported(path: string, what: string): ConvertError {
-  return new ConvertError('data-unsupported', 'data', `"${path}": ${what}`, { path }, 'Write it in another way.')
+  return new ConvertError(
+    'data-unsupported',
+    'data',
+    `"${path}": ${what}`,
+    { path },
+    'Write plain numbers in tensor types, in samples below 2 GiB.',
+  )
 }
 
 /** A tensor was read whose data the text form of the model left out. */
@@ -640,17 +668,6 @@ export function outputTooLarge(path: string | undefined, bytes: number): Convert
   )
 }
 
-/** The outputs of a quantized model do not resemble those of the model it was made of. */
-export function quantizationUnlike(cosine: number, least: number, blame: string | undefined): ConvertError {
-  return new ConvertError(
-    'quantization-unlike',
-    'checkFailed',
-    `the quantized model gives other outputs than its input: cosine ${cosine.toFixed(4)}, and ${least} is the least`,
-    blame === undefined ? {} : { node: blame },
-    `${blame === undefined ? '' : `What "${blame}" reads loses most in 8 bits: try --keep-float "${blame}". `}More and other data may help; --min-cosine accepts less. Nothing was written.`,
-  )
-}
-
 /** Nothing in a model could be quantized. */
 export function quantizationNothing(products: number): ConvertError {
   return new ConvertError(
@@ -659,6 +676,17 @@ export function quantizationNothing(products: number): ConvertError {
     products === 0 ? 'the model multiplies nothing with a weight' : 'nothing in the model was quantized',
     {},
     'Products with a weight and why each stays in float are in the report: --json.',
+  )
+}
+
+/** The outputs of a quantized model do not resemble those of the model it was made of. */
+export function quantizationUnlike(cosine: number, least: number, blame: string | undefined): ConvertError {
+  return new ConvertError(
+    'quantization-unlike',
+    'checkFailed',
+    `the quantized model gives other outputs than its input: cosine ${cosine.toFixed(4)}, and ${least} is the least`,
+    blame === undefined ? {} : { node: blame },
+    `${blame === undefined ? '' : `What "${blame}" reads loses most in 8 bits: try --keep-float "${blame}". `}More and other data may help; --min-cosine accepts less. Nothing was written.`,
   )
 }
 
