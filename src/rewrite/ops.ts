@@ -98,6 +98,10 @@ export class Ops {
     return this.#reduce('ReduceMin', 18, x, axes, keepdims)
   }
 
+  ReduceMean(x: Value, axes: readonly number[], keepdims = true): Value {
+    return this.#reduce('ReduceMean', 18, x, axes, keepdims)
+  }
+
   ReduceSum(x: Value, axes: readonly number[], keepdims = true): Value {
     return this.#reduce('ReduceSum', 13, x, axes, keepdims)
   }

@@ -1,5 +1,5 @@
 import type { Model } from '../../src/ir/index.ts'
-import { modelToBytes, openModel } from '../../src/onnx/index.ts'
+import { modelToBytes } from '../../src/onnx/index.ts'
 import { Facts } from '../../src/ops/index.ts'
 import type { ChannelStatistics, Statistics, ValueStatistics } from '../../src/quantize/index.ts'
 import { findProducts } from '../../src/quantize/index.ts'
@@ -67,9 +67,4 @@ class Observed {
 export function statisticsOf(channels: ChannelStatistics): ValueStatistics {
   const range = { min: Math.min(...channels.min), max: Math.max(...channels.max) }
   return { range, channels, rangeBy: () => range }
-}
-
-/** A fresh copy of a model file whenever it is asked for. */
-export function reader(path: string): () => Model {
-  return () => openModel(path)
 }
