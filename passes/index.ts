@@ -10,7 +10,9 @@ import { insertQdq } from './insert-qdq.ts'
 import { lowerHopfieldAttention } from './lower-hopfield-attention.ts'
 import { lowerSoftmax1 } from './lower-softmax1.ts'
 import { quantizeConvolutions } from './quantize-convolutions.ts'
+import { quantizeDynamically } from './quantize-dynamically.ts'
 import { quantizeEmbeddings } from './quantize-embeddings.ts'
+import { quantizeWeightBlocks } from './quantize-weight-blocks.ts'
 import { quantizeWeights } from './quantize-weights.ts'
 import { raiseOpset } from './raise-opset.ts'
 import { recognizeSoftmax1 } from './recognize-softmax1.ts'
@@ -37,6 +39,8 @@ export const passes: readonly Pass[] = [
   // quantize
   insertQdq,
   quantizeWeights,
+  quantizeDynamically,
+  quantizeWeightBlocks,
   quantizeConvolutions,
   quantizeEmbeddings,
   // lower

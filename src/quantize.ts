@@ -115,13 +115,14 @@ class Quantizer {
 
   async run(): Promise<QuantizationDocument> {
     const { data: spec, synthetic, calibration, minCosine = 0.95 } = this.#options
-    if (spec === undefined && !synthetic && calibration === undefined)
+    const isStatic = (this.#options.recipe ?? defaultSettings.recipe) === 'int8'
+    if (isStatic && spec === undefined && !synthetic && calibration === undefined)
       throw usage('there is no data', 'Name it with --data SOURCE, or a table with --calibration TABLE.')
     const described = await describeModel(this.#model, this.#options)
     const source = spec === undefined && !synthetic ? undefined : await openData(spec, this.#model, this.#options)
     const data = source && split(source)
     if (this.#options.calibration === undefined) this.#run(this.#model, steps.prepare)
-    const table = this.#isWorthCalibrating() ? await this.#table(data?.calibration) : nothingSeen
+    const table = this.#isWorthCalibrating(data !== undefined) ? await this.#table(data?.calibration) : nothingSeen
     if (this.#options.calibration !== undefined) this.#run(this.#model, steps.prepare)
     const quantization = new Quantization(table.statistics, settingsOf(this.#options))
     await this.#quantize(quantization, data?.calibration)
@@ -152,8 +153,10 @@ class Quantizer {
     return finish(quality, files)
   }
 
-  /** A model without anything to quantize need not run. */
-  #isWorthCalibrating(): boolean {
+  /** A recipe that needs no ranges, or a model without anything to quantize, need not run. */
+  #isWorthCalibrating(hasData: boolean): boolean {
+    const { recipe = defaultSettings.recipe, calibration } = this.#options
+    if (!recipe.startsWith('int8') || !(hasData || calibration !== undefined)) return false
     const facts = new Facts()
     const { convolutions } = this.#options.convolutions ? findConvolutions(this.#model, facts) : { convolutions: [] }
     return findProducts(this.#model, facts).products.length + convolutions.length > 0

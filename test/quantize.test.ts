@@ -114,6 +114,60 @@ describe.skipIf(!canRun)('int8 in ONNX Runtime', () => {
   })
 })
 
+describe.skipIf(!canRun)('other recipes', () => {
+  const recipes = [
+    ['int8-dynamic', 0.999],
+    ['weights-int8', 0.999],
+    ['weights-int4', 0.94],
+  ] as const
+  it.each(recipes)('%s needs no data, and its outputs are those of the model up to rounding', async (recipe, least) => {
+    for (const name of ['bert_classifier_probs.sdpa.ts17', 't5.eager.ts14', 'llama.sdpa.dynamo18']) {
+      const path = labelledExports().find(([label]) => label === name)?.[1] as string
+      const output = join(folder, `${name}.onnx`)
+      const { quantization } = await quantize(path, { recipe, output })
+      expect(quantization.quality).toBeNull()
+      expect(quantization.quantized).toBeGreaterThan(10)
+      const feeds = inputsOfExport(path)
+      const [expected, actual] = [await run(openModel(path), feeds), await run(openModel(output), feeds)]
+      expect(cosine(expected, actual), name).toBeGreaterThan(least)
+    }
+  })
+
+  it('uses the kernel that takes ranges while it runs, with the bias inside', async () => {
+    const ort = await runtimeOrSkip()
+    const path = labelledExports().find(([name]) => name === 'bert.eager.ts14')?.[1]
+    if (!ort || path === undefined) return
+    const [file, optimized] = [join(folder, 'dynamic.onnx'), join(folder, 'optimized.onnx')]
+    await quantize(path, { recipe: 'int8-dynamic', output: file })
+    const options = {
+      optimizedModelFilePath: optimized,
+      logSeverityLevel: 3,
+      graphOptimizationLevel: 'extended',
+    } as const
+    await (await ort.InferenceSession.create(file, options)).release()
+    const operators = [...openModel(optimized).graph.nodes()].map((node) => node.opType)
+    expect(operators.filter((op) => op === 'MatMulInteger')).toEqual([])
+    const fused = operators.filter((op) => op === 'MatMulIntegerToFloat' || op === 'DynamicQuantizeMatMul')
+    expect(fused).toHaveLength(13)
+  })
+})
+
+/** Of all float outputs as one vector. */
+function cosine(expected: Record<string, Tensor>, actual: Record<string, Tensor>): number {
+  let [product, a, b] = [0, 0, 0]
+  for (const [name, tensor] of Object.entries(expected)) {
+    if (tensor.dtype !== dtypes.float) continue
+    const other = actual[name]?.toNumbers(1 << 24) ?? []
+    for (const [i, x] of tensor.toNumbers(1 << 24).entries()) {
+      const y = other[i] ?? Number.NaN
+      product += x * y
+      a += x * x
+      b += y * y
+    }
+  }
+  return product / Math.sqrt(a * b)
+}
+
 /** A post-norm block whose normalisation has one channel `factor` times as large, undone by the weight behind it. */
 function outlierModel(factor: number): Model {
   const size = 16

@@ -37,10 +37,12 @@ export function groupsToQuantize(model: Model, quantization: Quantization, facts
 
 function reasonForFloat(product: WeightProduct, model: Model, quantization: Quantization): string | undefined {
   if (quantization.settings.keep(product.node.label)) return 'was asked to stay in float'
-  if (quantization.quantizerOf(product.input)) return undefined
-  if (model.opset < perChannelOpset)
+  const isStatic = quantization.settings.recipe === 'int8'
+  if (isStatic && quantization.quantizerOf(product.input)) return undefined
+  if (isStatic && model.opset < perChannelOpset)
     return `is in a model of opset ${model.opset}; scales by channel need opset ${perChannelOpset}`
   if (model.irVersion < 4) return `is in a file of IR version ${model.irVersion}, whose constants are graph inputs`
+  if (!isStatic) return undefined
   const statistics = quantization.statisticsOf(product.input)
   if (!statistics) return `reads "${product.input.name}", which was not calibrated`
   const { min, max } = statistics.range

@@ -104,6 +104,12 @@ function derived(
   return new Tensor({ dtype, dims: source.dims, payload, name: source.name })
 }
 
+/** Some rows of a float matrix. */
+export function rowsOf(tensor: Tensor, first: number, count: number): Float32Array | Int8Array {
+  const columns = tensor.dims[1] as number
+  return elements(tensor, first * columns, count * columns)
+}
+
 /** A range of the elements of a tensor. */
 function elements(tensor: Tensor, start: number, count: number): Float32Array | Int8Array {
   const payload = tensor.payload

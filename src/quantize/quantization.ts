@@ -6,8 +6,11 @@ import type { Migration } from './smoothing.ts'
 import type { ChannelStatistics, RangeMethod, Statistics, ValueStatistics } from './statistics.ts'
 import { transformed, transformedChannels } from './statistics.ts'
 
-/** What is made of the weights and the activations. */
-export const recipes = ['int8'] as const
+/**
+ * What is made of the weights and the activations: both s8 and u8, by ranges of calibration (`int8`) or of each run
+ * (`int8-dynamic`), or weights alone, in blocks.
+ */
+export const recipes = ['int8', 'int8-dynamic', 'weights-int8', 'weights-int4'] as const
 export type Recipe = (typeof recipes)[number]
 
 export interface QuantizationSettings {

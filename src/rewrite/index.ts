@@ -31,7 +31,7 @@ export {
 } from './hopfield/index.ts'
 export type { Place } from './ops.ts'
 export { Ops } from './ops.ts'
-export { opsetOf } from './opset.ts'
+export { importDomain, opsetOf } from './opset.ts'
 export type { Option, OptionSet, OptionValues } from './options.ts'
 export type { Effect, Pass, PassContext, SinkOf, Stage, Switch } from './pass.ts'
 export { approximate, changesMaths, definePass, equivalent, reportsOnly, stages } from './pass.ts'

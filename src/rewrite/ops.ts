@@ -43,6 +43,8 @@ export class Ops {
   DequantizeLinear = (x: Value, scale: Value, zeroPoint: Value, axis?: number) =>
     this.#node('DequantizeLinear', [x, scale, zeroPoint], axis === undefined ? {} : { axis: attr.int(axis) })
   Div = (a: Value, b: Value) => this.#node('Div', [a, b])
+  /** u8 integers, their scale and their zero point, by the range of x when the model runs. */
+  DynamicQuantizeLinear = (x: Value) => this.#insert('DynamicQuantizeLinear', [x], {}, 3) as [Value, Value, Value]
   Equal = (a: Value, b: Value) => this.#node('Equal', [a, b])
   Exp = (x: Value) => this.#node('Exp', [x])
   Expand = (x: Value, shape: Value) => this.#node('Expand', [x, shape])
@@ -52,6 +54,7 @@ export class Ops {
   Less = (a: Value, b: Value) => this.#node('Less', [a, b])
   Log = (x: Value) => this.#node('Log', [x])
   MatMul = (a: Value, b: Value) => this.#node('MatMul', [a, b])
+  MatMulInteger = (a: Value, b: Value, aZeroPoint: Value) => this.#node('MatMulInteger', [a, b, aZeroPoint])
   /** Elementwise maximum of two; broadcasts from opset 8 on. */
   Max = (a: Value, b: Value) => this.#node('Max', [a, b])
   Min = (a: Value, b: Value) => this.#node('Min', [a, b])

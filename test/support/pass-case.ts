@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TargetOptions } from '../../src/options.ts'
 import { policiesOf, targetOf } from '../../src/options.ts'
+import type { QuantizationSettings, Recipe } from '../../src/quantize/index.ts'
 import { defaultSettings, Quantization } from '../../src/quantize/index.ts'
 import type { PipelineSettings } from '../../src/rewrite/index.ts'
 
@@ -36,6 +37,7 @@ const keys = [
   'ranges',
   'channels',
   'convolutions',
+  'recipe',
 ] as const
 
 export function passCases(): PassCase[] {
@@ -55,7 +57,7 @@ function parseCase(pass: string, claim: string, text: string): PassCase {
   const must = claim.startsWith('not-') ? after === undefined : after !== undefined
   if (!must) throw new Error(`${pass}/${claim}: a case has an "after" exactly when its name does not begin with "not-"`)
   const header = headerOf(before)
-  const { sink = '0', numbers, form, opset, ranges, channels, convolutions, ...rest } = header
+  const { sink = '0', numbers, form, opset, ranges, channels, convolutions, recipe, ...rest } = header
   const values = sink.split(',').map(Number)
   const list = (key: 'include' | 'only' | 'except' | 'force') => rest[key]?.split(/,\s*/)
   const settings = {
@@ -74,15 +76,19 @@ function parseCase(pass: string, claim: string, text: string): PassCase {
     form: form as PipelineSettings['form'],
     opset: opset === undefined ? undefined : Number(opset),
     quantization:
-      ranges === undefined && channels === undefined
+      ranges === undefined && channels === undefined && recipe === undefined
         ? undefined
-        : quantizationOf(ranges ?? '', channels ?? '', convolutions === 'true'),
+        : quantizationOf(ranges ?? '', channels ?? '', {
+            ...defaultSettings,
+            convolutions: convolutions === 'true',
+            recipe: (recipe as Recipe | undefined) ?? defaultSettings.recipe,
+          }),
   }
   return { pass, claim, before, after, settings, numbers }
 }
 
 /** What calibration saw: `x -1..2, y 0..3`, and by channel of the last axis `x -1..2 0..8, y 0..3 0..1`. */
-function quantizationOf(ranges: string, channels: string, convolutions: boolean): Quantization {
+function quantizationOf(ranges: string, channels: string, settings: QuantizationSettings): Quantization {
   const seen = [...entriesOf(channels), ...entriesOf(ranges)].map(([name, found]) => {
     const [min, max] = [found.map(([low]) => low), found.map(([, high]) => high)].map((x) => Float64Array.from(x))
     const mean = min?.map((low, j) => (low + (max?.[j] ?? 0)) / 2)
@@ -91,7 +97,7 @@ function quantizationOf(ranges: string, channels: string, convolutions: boolean)
     return [name, { range, channels: byChannel, rangeBy: () => range }] as const
   })
   const statistics = new Map(seen)
-  return new Quantization((name) => statistics.get(name), { ...defaultSettings, convolutions })
+  return new Quantization((name) => statistics.get(name), settings)
 }
 
 function entriesOf(list: string): [string, [number, number][]][] {
