@@ -78,6 +78,8 @@ function open(
   const bench = new Workbench(node, dtype, facts, shared)
   if (bench.op.place.opset < 9)
     return `"${node.label}" is in a model of opset ${bench.op.place.opset}; masks need opset 9`
+  if (bench.op.has(13) === undefined)
+    return `"${node.label}" is in a function of opset ${bench.op.place.opset} in a model of opset ${node.graph.model?.opset}`
   const result = expansion(node, bench)
   if ('unsupported' in result) return `"${node.label}" ${result.unsupported}`
   const renamed = replaceNode(node, result.outputs)
