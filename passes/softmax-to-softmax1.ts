@@ -22,7 +22,7 @@ export const softmaxToSoftmax1 = definePass({
       removeDead(site.nodes)
       entry.converted = true
       changed++
-      for (const note of site.notes) report.warn('site-note', note, { node: node.label })
+      for (const note of site.notes) report.warn('site-note', note, { node: node.label, graph: site.graphPath })
     }
     return changed
   },

@@ -147,13 +147,10 @@ function warnAbout(report: Report, asked: TargetChoice, target: TargetChoice, { 
       `the model itself needs ${target.target.name} ${target.version}, and so does the result`,
     )
   if (form === undefined) return
-  const other = [...report.sites.values()].filter((site) => site.converted && site.form !== form)
-  const [first] = other
-  const why = first?.rejectedForms.find((rejected) => rejected.form === form)?.reason
-  if (first)
-    report.warn(
-      'form-not-used',
-      `the form "${form}" was not taken for ${other.length} of the converted sites${why === undefined ? '' : `: it ${why}`}`,
-      { node: first.node },
-    )
+  for (const site of report.sites.values()) {
+    if (!site.converted || site.form === null || site.form === form) continue
+    const why = site.rejectedForms.find((rejected) => rejected.form === form)?.reason
+    const message = `the form "${form}" was not taken${why === undefined ? '' : `: it ${why}`}`
+    report.warn('form-not-used', message, { node: site.node, graph: site.graph })
+  }
 }

@@ -70,7 +70,9 @@ export class Report {
   }
 
   warn(code: string, message: string, at: Warning['at'] = {}): void {
-    if (this.warnings.some((w) => w.code === code && w.message === message)) return
+    const known = (w: Warning): boolean =>
+      w.code === code && w.message === message && w.at?.node === at.node && w.at?.graph === at.graph
+    if (this.warnings.some(known)) return
     this.warnings.push({ code, message, at })
   }
 
