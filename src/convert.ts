@@ -7,13 +7,12 @@ import { Model } from './ir/index.ts'
 import { closeModel, modelToBytes, openModel, requireExternalData, saveModel } from './onnx/index.ts'
 import type { ConvertOptions } from './options.ts'
 import { policiesOf, sinkOf, targetOf, unmatched } from './options.ts'
-import type { ReportDocument, Verification } from './report/index.ts'
+import type { ReportDocument } from './report/index.ts'
 import { describeModel, describeRun, isAllSoftmax1, unconverted } from './report/index.ts'
 import type { PipelineResult, Report } from './rewrite/index.ts'
 import { runPipeline } from './rewrite/index.ts'
 import type { TargetChoice } from './targets/index.ts'
 import { raisedFor } from './targets/index.ts'
-import { verifyConverted, withVerification } from './verification.ts'
 
 /** A model by its path, as the bytes of an ONNX file, or opened. */
 export type ModelInput = string | Uint8Array | Model
@@ -126,17 +125,18 @@ async function write(
 ): Promise<ReportDocument> {
   if (endsEarly(options.stopAfter)) return { ...document, files: [writeText(output, model)] }
   const { externalData, overwrite, hash, signal, onProgress } = options
-  let verification: Verification | undefined
+  let complete = (written: ReportDocument): ReportDocument => written
   const accept = async (path: string) => {
     if (options.verify === false || typeof input !== 'string') return
     onProgress?.('verify', 0, 1)
     const { runtime } = document.requires
-    verification = await verifyConverted({ model, path, original: input, runtime }, signal)
+    const { verifyConverted, withVerification } = await import('./verification.ts')
+    const verification = await verifyConverted({ model, path, original: input, runtime }, signal)
+    complete = (written) => withVerification(written, verification)
   }
   const progress = (done: number, total: number) => onProgress?.('write', done, total)
   const files = await saveModel(model, output, { externalData, overwrite, hash, signal, accept, onProgress: progress })
-  const written = { ...document, files }
-  return verification === undefined ? written : withVerification(written, verification)
+  return complete({ ...document, files })
 }
 
 /** Says where a wish could not be met. */

@@ -104,12 +104,10 @@ describe('convert', () => {
     expect(readdirSync(folder).filter((name) => name.includes('refused'))).toEqual(['refused.onnx'])
   })
 
-  it('says what is missing when the disk is full, and leaves nothing behind', () => {
+  it('says what is missing when the disk is full, and leaves nothing behind', async () => {
     const file = new TemporaryFile(join(folder, 'full.onnx'), 1000)
-    const full = () => {
-      throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
-    }
-    expect(() => file.write(full)).toThrow(expect.objectContaining({ code: 'output-full', exitCode: 6 }))
+    const full = Promise.reject(Object.assign(new Error('no space left on device'), { code: 'ENOSPC' }))
+    await expect(file.written(full)).rejects.toMatchObject({ code: 'output-full', exitCode: 6 })
     file.discard()
     expect(readdirSync(folder).filter((name) => name.includes('full'))).toEqual([])
   })

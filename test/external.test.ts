@@ -327,7 +327,7 @@ describe('external data that is written', () => {
 
   it('large tensors start at pages, what two tensors share is there once, shapes and small tensors stay', async () => {
     const source = join(folder, 'home/input.onnx')
-    writeSynthetic(source, { layers: 1, width: 512, heads: 4 })
+    await writeSynthetic(source, { layers: 1, width: 512, heads: 4 })
     const model = open(source)
     const shared = model.graph.values.get('layer.0.q.weight')?.initializer as Tensor
     model.graph.addInitializer('alias', shared)

@@ -20,8 +20,8 @@ const mostContexts = 256
  * Every softmax, every spelling of one, and every fused attention operator of a model, with a verdict; main graph, nested
  * graphs and function bodies, in file order. A function called several times counts once.
  */
-export function findSites(model: Model, policies: Policies = {}): Site[] {
-  const wiring: Wiring = { facts: new Facts(), outputsOf: indexOutputs(model), contexts: new Map() }
+export function findSites(model: Model, policies: Policies = {}, facts = new Facts()): Site[] {
+  const wiring: Wiring = { facts, outputsOf: indexOutputs(model), contexts: new Map() }
   // The body of our own operator is described by the call.
   const bodies = model.functions.filter((fn) => fn.domain !== 'outeffhop').map((fn) => fn.body)
   return [model.graph, ...bodies].flatMap((graph) => sitesIn(graph, pathName(graph), wiring, policies))

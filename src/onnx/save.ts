@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import { lstatSync } from 'node:fs'
 import { join } from 'node:path'
-import { setImmediate } from 'node:timers/promises'
 import { interrupted, outputIsInput, outputTooLarge } from '../errors.ts'
 import type { Model } from '../ir/index.ts'
 import type { Piece, Source } from '../wire/index.ts'
@@ -128,7 +127,7 @@ async function placeAll(files: readonly TemporaryFile[], accept: SaveOptions['ac
   }
 }
 
-/** Bytes between two looks at the signal and other work that waits. */
+/** Bytes between two reports of progress. */
 const stride = 1 << 25
 
 async function write(outputs: readonly Output[], { hash, signal, onProgress }: SaveOptions): Promise<SavedFile[]> {
@@ -139,15 +138,19 @@ async function write(outputs: readonly Output[], { hash, signal, onProgress }: S
   for (const { pieces, file, bytes } of outputs) {
     const digest = hash ? createHash('sha256') : undefined
     const sink = new FileSink(file.fd, digest && ((part) => digest.update(part)))
-    const steps = emit(pieces, sink)
-    for (let step = file.write(() => steps.next()); !step.done; step = file.write(() => steps.next())) {
-      if (before + step.value < next) continue
-      next = before + step.value + stride
-      onProgress?.(before + step.value, total)
-      await setImmediate()
-      if (signal?.aborted) throw interrupted()
+    try {
+      for (const done of emit(pieces, sink)) {
+        const room = sink.room()
+        if (room) await file.written(room)
+        if (signal?.aborted) throw interrupted()
+        if (before + done < next) continue
+        next = before + done + stride
+        onProgress?.(before + done, total)
+      }
+      await file.written(sink.flush())
+    } finally {
+      await sink.settle()
     }
-    file.write(() => sink.flush())
     file.finish()
     before += bytes
     saved.push({ path: file.path, bytes, sha256: digest?.digest('hex') ?? null })

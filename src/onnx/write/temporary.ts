@@ -31,9 +31,13 @@ export class TemporaryFile {
     this.fd = this.#try(() => openSync(this.#temporary, 'wx'))
   }
 
-  /** Runs a step of writing; what the system says against it becomes a typed error. */
-  write<T>(step: () => T): T {
-    return this.#try(step)
+  /** Waits for a step of writing; what the system says against it becomes a typed error. */
+  async written(step: Promise<void>): Promise<void> {
+    try {
+      await step
+    } catch (error) {
+      throw outputError(error, this.path, this.#bytes)
+    }
   }
 
   finish(): void {
