@@ -117,7 +117,7 @@ describe.skipIf(!installed)('a session', () => {
     const forever = `g (int64 n, float x) => (float y) <bool yes = {1}> {
       y = Loop (n, yes, x) <body: graph = b (int64 i, bool c, float s) => (bool d, float t) { d = Identity(c) t = Neg(s) }> }`
     const feeds = { n: Tensor.of(dtypes.int64, [], [2n ** 62n]), x: Tensor.of(dtypes.float, [], [1]) }
-    const slow = await session(forever, { timeout: 300 })
+    const slow = await session(forever, { timeout: 3000 })
     await expect(slow.run(feeds)).rejects.toMatchObject({ code: 'runtime-timeout' })
     const controller = new AbortController()
     const aborted = await session(forever, { signal: controller.signal })
