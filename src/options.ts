@@ -47,7 +47,7 @@ export interface ConvertOptions extends SiteOptions, TargetOptions {
   readonly hash?: boolean | undefined
   /** Find and rewrite, but write nothing. */
   readonly dryRun?: boolean | undefined
-  /** Load the result in ONNX Runtime, where it is installed, and run it once. Default true. */
+  /** Load what is written in ONNX Runtime, where it is installed, and run it once. Default true. */
   readonly verify?: boolean | undefined
   /** A model in which nothing can be converted is no failure. */
   readonly allowNone?: boolean | undefined

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { ConvertOptions } from '../src/index.ts'
+import type { ConvertOptions, Model } from '../src/index.ts'
 import {
   ConversionRefused,
   ConvertError,
@@ -22,6 +22,7 @@ import { closest, matcher } from '../src/names.ts'
 import { TemporaryFile } from '../src/onnx/write/temporary.ts'
 import { targetOf } from '../src/options.ts'
 import { definePass, equivalent, runPipeline } from '../src/rewrite/index.ts'
+import { installedRuntime } from '../src/runtime/index.ts'
 
 const text = `<ir_version: 8, opset_import: ["" : 17]>
 g (float[B,2,S,4] q, float[B,2,4,T] k, float[B,2,T,4] v) => (float[B,2,S,4] y, float[B,2,S,4] z) {
@@ -34,6 +35,10 @@ g (float[B,2,S,4] q, float[B,2,4,T] k, float[B,2,T,4] v) => (float[B,2,S,4] y, f
 }`
 const relu = '<ir_version: 8, opset_import: ["" : 17]> g (float[2] x) => (float[2] y) { y = Relu (x) }'
 const bytes = () => modelToBytes(parseModel(text))
+const writeModel = (name: string, source: string): string => {
+  writeFileSync(join(folder, name), modelToBytes(parseModel(source)))
+  return join(folder, name)
+}
 
 let folder = ''
 beforeAll(() => {
@@ -42,6 +47,17 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 describe('convert', () => {
+  it.each([
+    ['a domain that is not imported', 'n = acme.Op (p0)', '" is of domain "acme", which is not imported'],
+    ['a value that nothing produces', 'n = Relu (nothing)', 'reads "nothing" before it is produced'],
+  ])('says that the model is not valid for %s', async (_, line, words) => {
+    const broken = modelToBytes(parseModel(text.replace('y = MatMul', `${line}\n   y = MatMul`)))
+    const error = await convert(broken).catch((thrown) => thrown)
+    expect(error).toMatchObject({ code: 'broken-graph', exitCode: 3, message: expect.stringContaining(words) })
+    expect(error.message).toContain('the model is not valid: ')
+    expect((await explain(broken)).counts.sites).toBe(2)
+  })
+
   it('turns bytes into bytes', async () => {
     const { document, bytes: converted } = await convert(bytes())
     expect(document.counts).toMatchObject({ sites: 2, converted: 2 })
@@ -62,6 +78,32 @@ describe('convert', () => {
     const { document, bytes: none } = await convert(bytes(), { output })
     expect(none).toBeUndefined()
     expect(document.files).toEqual([{ path: output, bytes: readFileSync(output).length, sha256: null }])
+  })
+
+  describe.skipIf(installedRuntime() === undefined)('tries a file before it takes its place', () => {
+    const unknown = text
+      .replace('17]', '17, "acme" : 1]')
+      .replace('y = MatMul (p0, v)', 'n = acme.NoSuchOp (p0)\n   y = MatMul (p0, v)')
+    const inputs: [string, (source: string) => string | Uint8Array | Model, string][] = [
+      ['a path', (source) => writeModel('tried.onnx', source), 'runtime-neither'],
+      ['bytes', (source) => modelToBytes(parseModel(source)), 'runtime-neither'],
+      ['an opened model', (source) => openModel(modelToBytes(parseModel(source))), 'runtime-neither'],
+      ['an edited model', (source) => parseModel(source), 'runtime-model'],
+    ]
+
+    it.each(inputs)('also when it was given as %s', async (name, make, code) => {
+      const output = join(folder, `tried ${name}.onnx`)
+      await expect(convert(make(unknown), { output })).rejects.toMatchObject({ code, exitCode: 5 })
+      expect(readdirSync(folder).filter((file) => file.includes(`tried ${name}`))).toEqual([])
+      expect((await convert(make(text), { output })).document.verification).toEqual({
+        loaded: true,
+        ran: true,
+        reason: null,
+      })
+      expect(
+        (await convert(make(unknown), { output, overwrite: true, verify: false })).document.verification,
+      ).toBeNull()
+    })
   })
 
   it('gives the same bytes whether from a path, from bytes or from an opened model', async () => {

@@ -397,6 +397,83 @@ describe('external data that is written', () => {
     expect(readFileSync(join(folder, 'home/w.bin')).equals(weights)).toBe(true)
   })
 
+  it('nor of data that only an attribute refers to', async () => {
+    const model = place(externalConstantModel(at('w.bin')))
+    expect(await codeOfSave(model, join(folder, 'home/w.bin'), { overwrite: true })).toBe('output-is-input')
+  })
+
+  describe('when a model is replaced', () => {
+    const other = () => Buffer.from(weights.map((byte, i) => (i === 9 ? byte ^ 1 : byte)))
+    const dataFiles = () => readdirSync(join(folder, 'home')).filter((name) => name.endsWith('.data'))
+    const out = () => join(folder, 'home/out.onnx')
+    const save = (bytes: Buffer) => saveModel(openModel(bytes), out(), { externalData: 'always', overwrite: true })
+
+    it('its data file goes, once the new one is in place', async () => {
+      const [, first] = await save(inlineModel())
+      const [, second] = await save(inlineModel(other()))
+      expect(second?.path).not.toBe(first?.path)
+      expect(dataFiles()).toEqual([basename(second?.path as string)])
+      await save(inlineModel(other()))
+      expect(dataFiles()).toEqual([basename(second?.path as string)])
+      await saveModel(openModel(inlineModel()), out(), { overwrite: true })
+      expect(dataFiles()).toEqual([])
+    })
+
+    it('its data file stays while the new model refers to it', async () => {
+      const [, data] = await save(inlineModel())
+      const model = open(out())
+      model.setMetadata('edited', 'yes')
+      await saveModel(model, out(), { overwrite: true })
+      expect(dataFiles()).toEqual([basename(data?.path as string)])
+      expect(readWeight(open(out())).equals(weights)).toBe(true)
+    })
+
+    it('its data file stays while it is an input of the new one', async () => {
+      const [, data] = await save(inlineModel())
+      await saveModel(open(out()), out(), { externalData: 'never', overwrite: true })
+      expect(dataFiles()).toEqual([basename(data?.path as string)])
+    })
+
+    it('files of other names, of other models, links and files it does not refer to stay', async () => {
+      const names = ['w.bin', 'other.onnx.00000000.data', 'sub/out.onnx.00000000.data', 'out.onnx.00000001.data']
+      for (const name of names) {
+        writeFileSync(join(folder, 'home', name), weights)
+        writeFileSync(out(), externalModel(at(name)))
+        await saveModel(openModel(inlineModel()), out(), { overwrite: true })
+        expect(existsSync(join(folder, 'home', name)), name).toBe(name !== 'out.onnx.00000001.data')
+      }
+      writeFileSync(join(folder, 'home/out.onnx.00000002.data'), weights)
+      symlinkSync('w.bin', join(folder, 'home/out.onnx.00000003.data'))
+      writeFileSync(out(), externalModel(at('out.onnx.00000003.data')))
+      await saveModel(openModel(inlineModel()), out(), { overwrite: true })
+      expect(dataFiles().sort()).toEqual([
+        'other.onnx.00000000.data',
+        'out.onnx.00000002.data',
+        'out.onnx.00000003.data',
+      ])
+    })
+
+    it('its data file stays when the new model is refused', async () => {
+      const [, data] = await save(inlineModel())
+      const accept = () => Promise.reject(new Error('refused'))
+      const refused = saveModel(openModel(inlineModel(other())), out(), {
+        externalData: 'always',
+        overwrite: true,
+        accept,
+      })
+      await expect(refused).rejects.toThrow('refused')
+      expect(dataFiles()).toEqual([basename(data?.path as string)])
+      expect(readWeight(open(out())).equals(weights)).toBe(true)
+    })
+
+    it('nothing is removed beside a file that is no model', async () => {
+      writeFileSync(join(folder, 'home/out.onnx.00000004.data'), weights)
+      writeFileSync(out(), 'out.onnx.00000004.data')
+      await saveModel(openModel(inlineModel()), out(), { overwrite: true })
+      expect(dataFiles()).toEqual(['out.onnx.00000004.data'])
+    })
+  })
+
   it('a data file that changed since it was read is refused', async () => {
     const model = place(externalModel(at('w.bin')))
     readWeight(model)

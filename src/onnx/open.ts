@@ -39,6 +39,14 @@ export function closeModel(model: Model): void {
   documentOf(model)?.close()
 }
 
+/** The path or bytes a model was read from, while it is what they say: `undefined` for one edited or built in memory. */
+export function originalOf(model: Model): string | Uint8Array | undefined {
+  const document = documentOf(model)
+  if (document === undefined || model.edited || document.folder !== undefined) return undefined
+  const { source } = document
+  return source.path ?? (source instanceof BytesSource ? source.window : undefined)
+}
+
 /** Where the model was read from and how large that file is; external data is not counted. */
 export function modelSize(model: Model): { path?: string; bytes: number } {
   const source = documentOf(model)?.source
