@@ -4,7 +4,16 @@ import { checkOutput, defaultOutput, dumpInto, writeText } from './emit/index.ts
 import { brokenGraph, ConvertError, nothingToConvert, siteLeft } from './errors.ts'
 import { patternUnused } from './explain.ts'
 import { isSorted, Model, verify } from './ir/index.ts'
-import { closeModel, modelToBytes, openModel, originalOf, requireExternalData, saveModel } from './onnx/index.ts'
+import {
+  checkOptions,
+  closeModel,
+  modelToBytes,
+  openModel,
+  originalOf,
+  requireExternalData,
+  saveModel,
+} from './onnx/index.ts'
+import { convertKinds } from './option-kinds.ts'
 import type { ConvertOptions } from './options.ts'
 import { policiesOf, sinkOf, targetOf, unmatched } from './options.ts'
 import type { ReportDocument, Verification } from './report/index.ts'
@@ -46,6 +55,7 @@ export class ConversionRefused extends ConvertError {
  * that) or when `requireAll` was given and attention is left.
  */
 export async function convert(input: ModelInput, options: ConvertOptions = {}): Promise<ConvertResult> {
+  checkOptions(options, convertKinds)
   const choice = targetOf(options)
   const output = outputOf(input, options)
   const model = input instanceof Model ? input : openModel(input)

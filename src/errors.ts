@@ -476,6 +476,17 @@ export function tooDeep(at: Place): ConvertError {
   )
 }
 
+/** An option that does not exist. */
+export function optionUnknown(name: string, known: readonly string[]): ConvertError {
+  const hint = `There are: ${known.join(', ')}.`
+  return new ConvertError('usage', 'usage', `there is no option "${name}"`, {}, hint)
+}
+
+/** An option whose value is of another kind; both in words. */
+export function optionWrong(name: string, what: string, given: string): ConvertError {
+  return new ConvertError('usage', 'usage', `the option "${name}" is ${what}, not ${given}`)
+}
+
 /** An option has a value it cannot have. */
 export function usage(message: string, hint?: string): ConvertError {
   return new ConvertError('usage', 'usage', message, {}, hint)

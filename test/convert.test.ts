@@ -15,6 +15,8 @@ import {
   modelToBytes,
   openModel,
   parseModel,
+  printModel,
+  saveModel,
   Tensor,
 } from '../src/index.ts'
 import { DerivedPayload } from '../src/ir/index.ts'
@@ -182,6 +184,60 @@ describe('convert', () => {
     ['policy', { include: ['poolin' as 'pooling'] }, 'There are: pooling, channel, static-memories.'],
   ])('lists what there is for a wrong %s', async (_, options, hint) => {
     await expect(convert(bytes(), options)).rejects.toMatchObject({ code: 'usage', exitCode: 2, hint })
+  })
+
+  describe('tells which option is wrong, before anything is done', () => {
+    const list = [1]
+    it.each<[object | string, string]>([
+      [{ output: 5 }, 'the option "output" is a text, not 5'],
+      [{ only: 7 }, 'the option "only" is a text or a list of texts, not 7'],
+      [{ except: list }, 'the option "except" is a text or a list of texts, not a list'],
+      [{ include: 'pooling' }, 'the option "include" is a list of texts, not "pooling"'],
+      [{ sink: '-4' }, 'the option "sink" is a number or a function of the site, not "-4"'],
+      [{ sink: null }, 'the option "sink" is a number or a function of the site, not null'],
+      [{ sink: () => undefined }, 'the function "sink" gives a number, or a list with one for each head'],
+      [{ target: 3 }, 'the option "target" is a text, not 3'],
+      [{ targetVersion: 1.2 }, 'the option "targetVersion" is a text, not 1.2'],
+      [{ provider: ['cpu'] }, 'the option "provider" is a text, not a list'],
+      [{ form: Symbol.iterator }, 'the option "form" is a text, not Symbol(Symbol.iterator)'],
+      [{ externalData: 'sometimes' }, '"auto", "always", "never" or "link", not "sometimes"'],
+      [{ stopAfter: 'lowering' }, 'the option "stopAfter" is "recognize", "hopfield"'],
+      [{ overwrite: 'yes' }, 'the option "overwrite" is true or false, not "yes"'],
+      [{ dump: true }, 'the option "dump" is a text, not true'],
+      [{ signal: new Date(0) }, 'the option "signal" is an AbortSignal, not an object of class Date'],
+      [{ onProgress: {} }, 'the option "onProgress" is a function, not an object'],
+      [{ dryrun: true }, 'there is no option "dryrun"'],
+      [{ 'target-version': '1.20' }, 'there is no option "target-version"'],
+      ['out.onnx', 'options are an object, not "out.onnx"'],
+    ])('convert with %o', async (options, message) => {
+      const path = writeModel('options.onnx', text)
+      const error = await convert(path, options as ConvertOptions).catch((thrown) => thrown)
+      expect(error).toBeInstanceOf(ConvertError)
+      expect(error).toMatchObject({ code: 'usage', exitCode: 2, message: expect.stringContaining(message) })
+      expect(existsSync(join(folder, 'options.outeffhop.onnx'))).toBe(false)
+    })
+
+    it.each<[string, () => unknown, string]>([
+      ['convert', () => convert(5 as never), 'or an opened Model, not 5'],
+      ['convert', () => convert(new URL('file:///model.onnx') as never), 'not an object of class URL'],
+      ['explain', () => explain(bytes(), { sink: 0 } as never), 'there is no option "sink"'],
+      ['inspect', () => inspect(bytes(), { hash: 1 } as never), 'the option "hash" is true or false, not 1'],
+      ['openModel', () => openModel(bytes().buffer as never), 'not an object of class ArrayBuffer'],
+      ['openModel', () => openModel(bytes(), { budget: '8' } as never), 'the option "budget" is a number above 0'],
+      [
+        'saveModel',
+        () => saveModel(parseModel(text), undefined as never),
+        'the path of a model is a text, not undefined',
+      ],
+      ['saveModel', () => saveModel('model.onnx' as never, 'a.onnx'), 'a Model is needed, not "model.onnx"'],
+      ['saveModel', () => saveModel(parseModel(text), 'a.onnx', { mode: 'auto' } as never), 'no option "mode"'],
+      ['modelToBytes', () => modelToBytes(bytes() as never), 'a Model is needed, not an object of class'],
+      ['parseModel', () => parseModel(bytes() as never), 'what is parsed is a text, not an object of class'],
+      ['printModel', () => printModel(parseModel(text), { limit: true } as never), 'the option "limit" is a number'],
+    ])('%s, case %#', async (_, call, message) => {
+      const error = await new Promise((resolve) => resolve(call())).catch((thrown) => thrown)
+      expect(error).toMatchObject({ code: 'usage', exitCode: 2, message: expect.stringContaining(message) })
+    })
   })
 
   it('blames the pass that fails', () => {

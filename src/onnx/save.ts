@@ -6,11 +6,12 @@ import { interrupted, outputIsInput, outputTooLarge } from '../errors.ts'
 import type { Model } from '../ir/index.ts'
 import type { Piece, Source } from '../wire/index.ts'
 import { emit, FileSink, MemorySink, totalSize } from '../wire/index.ts'
+import { checkOptions, oneOf, optionKinds, requireModel, requireText } from './check-options.ts'
 import type { Document } from './document.ts'
 import { documentOf } from './document.ts'
 import { modelPieces } from './write/model.ts'
 import type { ExternalData } from './write/plan.ts'
-import { planSave } from './write/plan.ts'
+import { externalDataModes, planSave } from './write/plan.ts'
 import { ownData, removeStale } from './write/stale.ts'
 import { inPlace } from './write/storage.ts'
 import { checkPlace, TemporaryFile } from './write/temporary.ts'
@@ -32,6 +33,15 @@ export interface SaveOptions {
   readonly accept?: ((temporary: string) => Promise<void>) | undefined
 }
 
+const saveOptions = {
+  externalData: oneOf(externalDataModes),
+  overwrite: optionKinds.flag,
+  hash: optionKinds.flag,
+  signal: optionKinds.signal,
+  onProgress: optionKinds.work,
+  accept: optionKinds.work,
+}
+
 export interface SavedFile {
   readonly path: string
   readonly bytes: number
@@ -48,6 +58,9 @@ export interface SavedFile {
  * unless somebody else needs them: the new model or one of the files this one is made of.
  */
 export async function saveModel(model: Model, path: string, options: SaveOptions = {}): Promise<SavedFile[]> {
+  requireModel(model)
+  requireText('the path of a model', path)
+  checkOptions(options, saveOptions)
   checkPlace(path, options.overwrite ?? false)
   const mode = options.externalData ?? 'auto'
   refuseInputs(documentOf(model), path, mode)
@@ -77,6 +90,7 @@ export async function saveModel(model: Model, path: string, options: SaveOptions
 
 /** The model as bytes in memory. External data stays where it is. Throws when the bytes would pass 2 GiB. */
 export function modelToBytes(model: Model): Uint8Array {
+  requireModel(model)
   const pieces = modelPieces(model, inPlace)
   const size = totalSize(pieces)
   if (size >= 2 ** 31) throw outputTooLarge(undefined, size)

@@ -22,7 +22,8 @@ import { rangeOf } from './tensor.ts'
  * parse. `always`: large ones into a file of their own. `never`: all into the model. `link`: large ones stay in the input
  * file and the new model refers to them there.
  */
-export type ExternalData = 'auto' | 'always' | 'never' | 'link'
+export const externalDataModes = ['auto', 'always', 'never', 'link'] as const
+export type ExternalData = (typeof externalDataModes)[number]
 
 /** What is going to be written. */
 export interface SavePlan {
