@@ -1,6 +1,6 @@
 /** The whole conversion on one screen: open, run the passes, check, write, try the result, report. */
 import { passes } from '../passes/index.ts'
-import { checkOutput, defaultOutput, dumpInto, writeText } from './emit/index.ts'
+import { checkDump, checkOutput, defaultOutput, dumpInto, writeText } from './emit/index.ts'
 import { brokenGraph, ConvertError, nothingToConvert, siteLeft } from './errors.ts'
 import { patternUnused } from './explain.ts'
 import { isSorted, Model, verify } from './ir/index.ts'
@@ -58,6 +58,7 @@ export async function convert(input: ModelInput, options: ConvertOptions = {}): 
   checkOptions(options, convertKinds)
   const choice = targetOf(options)
   const output = outputOf(input, options)
+  if (options.dump !== undefined) checkDump(options.dump)
   const model = input instanceof Model ? input : openModel(input)
   try {
     if (output !== undefined) requireExternalData(model)
