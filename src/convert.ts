@@ -5,6 +5,7 @@ import { brokenGraph, ConvertError, nothingToConvert, siteLeft } from './errors.
 import { patternUnused } from './explain.ts'
 import { isSorted, Model, verify } from './ir/index.ts'
 import {
+  checkModelFile,
   checkOptions,
   closeModel,
   modelToBytes,
@@ -57,6 +58,7 @@ export class ConversionRefused extends ConvertError {
 export async function convert(input: ModelInput, options: ConvertOptions = {}): Promise<ConvertResult> {
   checkOptions(options, convertKinds)
   const choice = targetOf(options)
+  if (typeof input === 'string') checkModelFile(input)
   const output = outputOf(input, options)
   if (options.dump !== undefined) checkDump(options.dump)
   const model = input instanceof Model ? input : openModel(input)

@@ -20,11 +20,18 @@ export function checkDump(folder: string): void {
 export function dumpInto(folder: string): (name: string, model: Model) => void {
   let step = 0
   try {
-    mkdirSync(folder, { recursive: true })
+    createFolder(folder)
   } catch (error) {
     throw outputNotWritable(folder, error)
   }
   return (name, model) => {
     writeText(join(folder, `${String(step++).padStart(2, '0')}-${name}.txt`), model)
   }
+}
+
+/** Creates a folder and those around it. Node's own recursive mkdir never returns where nothing can be created, as in /proc. */
+function createFolder(path: string): void {
+  if (existsSync(path)) return
+  if (dirname(path) !== path) createFolder(dirname(path))
+  mkdirSync(path)
 }

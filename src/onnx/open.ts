@@ -74,11 +74,16 @@ function bytesSource(bytes: Uint8Array): BytesSource {
   )
 }
 
-function openFile(path: string): FileSource {
+/** Refuses a path at which there is no file, before any work is done. */
+export function checkModelFile(path: string): void {
   const stat = statOf(path)
   if (stat.isDirectory()) throw modelIsFolder(path)
   // A pipe or device would make the open wait, and has no positions to read at.
   if (!stat.isFile()) throw modelUnreadable(path, new Error('it is not a file'))
+}
+
+function openFile(path: string): FileSource {
+  checkModelFile(path)
   try {
     return fileSource(path)
   } catch (error) {

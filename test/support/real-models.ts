@@ -12,8 +12,10 @@ export interface RealModel {
   readonly attention: RegExp
   readonly sites: number
   readonly softmaxes: number
-  /** What ONNX Runtime's offline optimizer needs to know; absent where it has no fusion for the model. */
-  readonly fusion?: { readonly heads: number; readonly width: number }
+  readonly heads: number
+  readonly width: number
+  /** Whether ONNX Runtime's offline optimizer makes one operator of its attention; of others it fuses what is around. */
+  readonly isFused: boolean
   feeds(): Record<string, Tensor>
 }
 
@@ -24,18 +26,28 @@ const inFolder = (name: string) => join(folder ?? '', name, 'model.onnx')
 const layers = /\/layer\.\d+\/attention\/(self|attn)\/Softmax$/
 
 const known: readonly RealModel[] = [
-  { name: 'ppocr4_rec', path: ocr, attention: /^p2o\.Softmax\.[01]$/, sites: 2, softmaxes: 3, feeds: images },
+  {
+    name: 'ppocr4_rec',
+    path: ocr,
+    attention: /^p2o\.Softmax\.[01]$/,
+    sites: 2,
+    softmaxes: 3,
+    heads: 8,
+    width: 120,
+    isFused: false,
+    feeds: images,
+  },
   {
     ...{ name: 'minilm_l3', path: inFolder('minilm_l3'), attention: layers, sites: 3, softmaxes: 3 },
-    ...{ fusion: { heads: 12, width: 384 }, feeds: () => texts(['input_ids', 'attention_mask']) },
+    ...{ heads: 12, width: 384, isFused: true, feeds: () => texts(['input_ids', 'attention_mask']) },
   },
   {
     ...{ name: 'minilm_l6', path: inFolder('minilm_l6'), attention: layers, sites: 6, softmaxes: 6 },
-    ...{ fusion: { heads: 12, width: 384 }, feeds: () => texts(['input_ids', 'attention_mask', 'token_type_ids']) },
+    ...{ heads: 12, width: 384, isFused: true, feeds: () => texts(['input_ids', 'attention_mask', 'token_type_ids']) },
   },
   {
     ...{ name: 'mpnet_base', path: inFolder('mpnet_base'), attention: layers, sites: 12, softmaxes: 12 },
-    feeds: () => texts(['input_ids', 'attention_mask']),
+    ...{ heads: 12, width: 768, isFused: false, feeds: () => texts(['input_ids', 'attention_mask']) },
   },
 ]
 

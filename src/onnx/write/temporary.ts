@@ -1,3 +1,4 @@
+import type { Stats } from 'node:fs'
 import { closeSync, existsSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import {
@@ -78,10 +79,20 @@ let count = 0
 
 /** Refuses a place that cannot be written to, before any work is done. */
 export function checkPlace(path: string, overwrite: boolean): void {
-  const existing = statSync(path, { throwIfNoEntry: false })
+  const existing = statOf(path)
   if (existing?.isDirectory()) throw outputIsFolder(path)
   if (existing && !overwrite) throw outputExists(path)
-  if (!existsSync(dirname(path))) throw outputFolderMissing(dirname(path))
+  if (!statOf(dirname(path))?.isDirectory()) throw outputFolderMissing(dirname(path))
+}
+
+/** What is at a path; `undefined` for nothing. */
+export function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOTDIR') return undefined
+    throw outputNotWritable(path, error)
+  }
 }
 
 function outputError(error: unknown, path: string, bytes: number): unknown {
