@@ -296,6 +296,17 @@ export function outputFull(path: string, bytes: number): ConvertError {
   )
 }
 
+/** What should be the folder of an output is a file. */
+export function outputInFile(folder: string): ConvertError {
+  return new ConvertError(
+    'output-in-file',
+    'output',
+    `"${folder}" is a file, and nothing can be written into it`,
+    { path: folder },
+    'Name a folder that exists: -o FOLDER/model.onnx.',
+  )
+}
+
 /** The output names a folder. */
 export function outputIsFolder(path: string): ConvertError {
   return new ConvertError(
@@ -511,7 +522,7 @@ const systemReasons: Readonly<Record<string, string>> = {
   EIO: 'the device reports a fault',
   EMFILE: 'too many files are open',
   ENAMETOOLONG: 'the name is too long',
-  ENOENT: 'its folder does not exist',
+  ENOENT: 'the system creates no file there',
   ENOTDIR: 'part of the path is a file',
   EPERM: 'the system does not permit it',
   EROFS: 'the file system is read-only',

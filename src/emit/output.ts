@@ -1,7 +1,7 @@
 import { accessSync, constants, statSync } from 'node:fs'
 import { basename, dirname, extname, join } from 'node:path'
-import { outputExists, outputFolderMissing, outputIsFolder, outputIsInput, outputNotWritable } from '../errors.ts'
-import { statOf } from '../onnx/write/temporary.ts'
+import { outputExists, outputIsFolder, outputIsInput, outputNotWritable } from '../errors.ts'
+import { checkFolder, statOf } from '../onnx/write/temporary.ts'
 
 /** Where the conversion of `input` goes when nothing else is said: `NAME.outeffhop.onnx` beside `NAME.onnx`. */
 export function defaultOutput(input: string, extension = '.onnx'): string {
@@ -18,7 +18,7 @@ export function checkOutput(output: string, input: string | undefined, overwrite
   if (existing && input !== undefined && isSameFile(input, output)) throw outputIsInput(output)
   if (existing && !overwrite) throw outputExists(output)
   const folder = dirname(output)
-  if (!statOf(folder)?.isDirectory()) throw outputFolderMissing(folder)
+  checkFolder(folder)
   try {
     accessSync(folder, constants.W_OK)
   } catch (error) {

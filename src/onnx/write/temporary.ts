@@ -6,6 +6,7 @@ import {
   outputExists,
   outputFolderMissing,
   outputFull,
+  outputInFile,
   outputIsFolder,
   outputNotWritable,
 } from '../../errors.ts'
@@ -82,7 +83,14 @@ export function checkPlace(path: string, overwrite: boolean): void {
   const existing = statOf(path)
   if (existing?.isDirectory()) throw outputIsFolder(path)
   if (existing && !overwrite) throw outputExists(path)
-  if (!statOf(dirname(path))?.isDirectory()) throw outputFolderMissing(dirname(path))
+  checkFolder(dirname(path))
+}
+
+/** Refuses a folder that is missing, or is none. */
+export function checkFolder(folder: string): void {
+  const existing = statOf(folder)
+  if (existing === undefined) throw outputFolderMissing(folder)
+  if (!existing.isDirectory()) throw outputInFile(folder)
 }
 
 /** What is at a path; `undefined` for nothing. */
@@ -99,6 +107,6 @@ function outputError(error: unknown, path: string, bytes: number): unknown {
   const code = (error as NodeJS.ErrnoException).code
   if (error instanceof ConvertError || code === undefined) return error
   if (code === 'ENOSPC' || code === 'EDQUOT') return outputFull(path, bytes)
-  if (code === 'ENOENT' || code === 'ENOTDIR') return outputFolderMissing(dirname(path))
+  if (code === 'ENOENT' && !existsSync(dirname(path))) return outputFolderMissing(dirname(path))
   return outputNotWritable(path, error)
 }
