@@ -308,6 +308,22 @@ describe('names', () => {
   })
 })
 
+describe('a model that was printed and parsed', () => {
+  const weight = `<float[40] w = {${Array(40).fill(0.5)}}>`
+  const printed = () =>
+    printModel(parseModel(relu.replace('{ y = Relu (x)', `${weight} { z = Relu (x) y = Add (z, w)`)))
+
+  it('has lost its large weights, and says which one and what to do when it is made into bytes or saved', async () => {
+    const model = parseModel(printed())
+    const lost = { code: 'elided', message: expect.stringContaining('"w"'), hint: expect.stringContaining('`fill`') }
+    expect(() => modelToBytes(model)).toThrow(expect.objectContaining(lost))
+    await expect(saveModel(model, join(folder, 'elided.onnx'))).rejects.toMatchObject(lost)
+    expect(existsSync(join(folder, 'elided.onnx'))).toBe(false)
+    const fill = () => Tensor.of(dtypes.float, [40], new Float32Array(40).fill(0.5))
+    expect(modelToBytes(parseModel(printed(), { fill })).length).toBeGreaterThan(160)
+  })
+})
+
 describe('an opened model', () => {
   it('cannot be read any more after it was closed', () => {
     const weights = relu.replace('(float[2] y)', '(float[2] y) <float[2] w = {1, 2}>')
