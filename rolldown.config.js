@@ -16,7 +16,7 @@ const plainWidth = {
 export default {
   input: { main: 'dist/src/cli/main.js', index: 'dist/src/index.js' },
   platform: 'node',
-  external: ['onnx-proto', 'onnxruntime-node', /^protobufjs\//],
+  external: [/^@huggingface\//, /^hyparquet/, 'onnx-proto', 'onnxruntime-node', /^protobufjs\//, 'sharp', 'yauzl'],
   plugins: [plainWidth],
   output: { dir: 'dist/bundle', format: 'esm', chunkFileNames: '[name]-[hash].js' },
   logLevel: 'warn',

@@ -82,6 +82,169 @@ export function bug(message: string, at: Place = {}): ConvertError {
   )
 }
 
+/** A sample cannot be used, and samples are not skipped. */
+export function dataBadSample(id: string, reason: string): ConvertError {
+  return new ConvertError(
+    'data-bad-sample',
+    'data',
+    `sample "${id}" cannot be used: ${reason}`,
+    {},
+    'Repair or remove it, or leave bad samples out with --on-bad-sample skip.',
+  )
+}
+
+/** Bytes of a data file that are not what its format says. */
+export function dataDamaged(path: string, what: string): ConvertError {
+  return new ConvertError(
+    'data-damaged',
+    'data',
+    `"${path}" is damaged: ${what}`,
+    { path },
+    'Write the file again with the program it came from.',
+  )
+}
+
+/** One input of a model beside what the data has for it. */
+export interface DataMismatch {
+  readonly input: string
+  readonly sort: 'missing' | 'dtype' | 'shape' | 'other'
+  readonly wanted: string
+  readonly given: string
+  readonly advice: string
+}
+
+/** The data has other element types than the inputs. */
+export function dataDtype(from: string, rows: readonly DataMismatch[]): ConvertError {
+  return new ConvertError(
+    'data-dtype',
+    'data',
+    `"${from}" has other element types than the model:\n${mismatchTable(rows)}`,
+    {},
+    'Types are never converted silently: write the arrays with the types of the model.',
+  )
+}
+
+/** A folder or file without a single sample. */
+export function dataEmpty(path: string, what: string): ConvertError {
+  return new ConvertError('data-empty', 'data', `"${path}" has no samples: ${what}`, { path }, 'Check the path.')
+}
+
+/** Pictures need a resolution and a normalisation that nobody has told. */
+export function dataImageRecipe(path: string, missing: readonly string[]): ConvertError {
+  return new ConvertError(
+    'data-image-recipe',
+    'data',
+    `how the images in "${path}" become inputs is not declared: ${missing.join(', ')}`,
+    { path },
+    'Name the preprocessor_config.json with --image-config, or say it with --image-size, --image-mean, --image-std.',
+  )
+}
+
+/** Inputs of the model that the data has nothing for. */
+export function dataInputMissing(from: string, rows: readonly DataMismatch[]): ConvertError {
+  return new ConvertError(
+    'data-input-missing',
+    'data',
+    `"${from}" has nothing for some inputs of the model:\n${mismatchTable(rows)}`,
+    {},
+    'Every input needs data under its own name; outeffhop-convert inspect MODEL lists the inputs.',
+  )
+}
+
+/** An input that is a sequence, a map or an optional. */
+export function dataInputType(name: string): ConvertError {
+  return new ConvertError(
+    'data-input-type',
+    'data',
+    `input "${name}" is not a tensor, and only tensors can be fed`,
+    { value: name },
+    'Cut the model behind this input, or export it with tensors as inputs.',
+  )
+}
+
+/** The data differs from the inputs in several ways. */
+export function dataMismatch(from: string, rows: readonly DataMismatch[]): ConvertError {
+  return new ConvertError(
+    'data-mismatch',
+    'data',
+    `"${from}" does not fit the model:\n${mismatchTable(rows)}`,
+    {},
+    'The data has to have the names, types and shapes of the inputs; outeffhop-convert inspect MODEL lists them.',
+  )
+}
+
+/** No file or folder of that name. */
+export function dataMissing(path: string): ConvertError {
+  return new ConvertError('data-missing', 'data', `"${path}" does not exist`, { path }, 'Check the path.')
+}
+
+/** A module that does not export samples. */
+export function dataModule(path: string, what: string): ConvertError {
+  return new ConvertError(
+    'data-module',
+    'data',
+    `the module "${path}" ${what}`,
+    { path },
+    'Export an async generator function as default that yields { inputName: { dims, data } } or tensors.',
+  )
+}
+
+/** Every sample was skipped. */
+export function dataNoneLeft(from: string, skipped: number, first: string): ConvertError {
+  return new ConvertError(
+    'data-none-left',
+    'data',
+    `none of the ${skipped} samples of "${from}" can be used; the first: ${first}`,
+    {},
+    'This is hardly the data of this model: look at the first samples.',
+  )
+}
+
+/** NaN or infinity in a float input. */
+export function dataNotFinite(id: string, reason: string): ConvertError {
+  return new ConvertError(
+    'data-not-finite',
+    'data',
+    `sample "${id}" cannot be used: ${reason}`,
+    {},
+    'Such a value would spoil every range. Repair the data, or leave bad samples out with --on-bad-sample skip.',
+  )
+}
+
+/** A package that only this kind of data needs is not installed. */
+export function dataPackageMissing(name: string, what: string, cause?: unknown): ConvertError {
+  return new ConvertError(
+    'data-package',
+    'data',
+    `the package "${name}", which reads ${what}, is not installed`,
+    {},
+    `Install it: npm install ${name}`,
+    cause,
+  )
+}
+
+/** An array of Python objects. */
+export function dataPickle(path: string, name: string): ConvertError {
+  return new ConvertError(
+    'data-pickle',
+    'data',
+    `array "${name}" of "${path}" holds Python objects (a pickle), which are never read`,
+    { path },
+    'Save arrays of numbers: rows of different lengths go into one .npz a sample, or into JSONL.',
+  )
+}
+
+/** The data has other shapes than the inputs. */
+export function dataShape(from: string, rows: readonly DataMismatch[]): ConvertError {
+  return new ConvertError(
+    'data-shape',
+    'data',
+    `"${from}" has other shapes than the model:\n${mismatchTable(rows)}`,
+    {},
+    'The leading axis is the samples; every other axis has to be that of the input.',
+  )
+}
+
 /** A tensor has more or fewer bytes of data than its dims and type say. */
 export function dataSize(name: string, bytes: number, expected: number, at: Place): ConvertError {
   return new ConvertError(
@@ -90,6 +253,83 @@ export function dataSize(name: string, bytes: number, expected: number, at: Plac
     `tensor "${name}" has ${bytes} bytes of data, but its dims and type need ${expected}`,
     { value: name, ...at },
     'The file is damaged, or what wrote it is at fault: fetch or export it again.',
+  )
+}
+
+/** No inputs can be made up for this model. */
+export function dataSynthetic(reason: string): ConvertError {
+  return new ConvertError(
+    'data-synthetic',
+    'data',
+    `no synthetic data can be made: ${reason}`,
+    {},
+    'Give real data with --data SOURCE.',
+  )
+}
+
+/** Text without a tokenizer. */
+export function dataTokenizer(path: string): ConvertError {
+  return new ConvertError(
+    'data-tokenizer',
+    'data',
+    `"${path}" is text, and there is no tokenizer.json to read it with`,
+    { path },
+    'Name the tokenizer.json of the model with --tokenizer FILE, or put it beside the text.',
+  )
+}
+
+/** A file that is no tokenizer this program can use. */
+export function dataTokenizerDamaged(path: string, what: string): ConvertError {
+  return new ConvertError(
+    'data-tokenizer-damaged',
+    'data',
+    `"${path}" is not a tokenizer that can be used: ${what}`,
+    { path },
+    'Fetch the tokenizer.json that belongs to the model.',
+  )
+}
+
+/** A vocabulary of another size than the embedding table. */
+export function dataTokenizerMismatch(path: string, tokens: number, input: string, rows: number): ConvertError {
+  return new ConvertError(
+    'data-tokenizer-mismatch',
+    'data',
+    `"${path}" is the tokenizer of another model: it has ${tokens} tokens, and the table behind "${input}" ${rows} rows`,
+    { path, value: input },
+    'Fetch the tokenizer.json that was published with this model.',
+  )
+}
+
+/** A file that ends too early. */
+export function dataTruncated(path: string, what: string): ConvertError {
+  return new ConvertError(
+    'data-truncated',
+    'data',
+    `"${path}" ends too early: ${what}`,
+    { path },
+    'The copy or download was broken off: fetch or write the file again.',
+  )
+}
+
+/** A file or folder that is in no format this program reads. */
+export function dataUnknown(path: string, what: string): ConvertError {
+  return new ConvertError(
+    'data-unknown',
+    'data',
+    `"${path}" is no data that can be read: ${what}`,
+    { path },
+    'Give .npz, .npy, .jsonl, .txt, .parquet or .safetensors, a folder of them or of images, or a .js module.',
+  )
+}
+
+/** Something inside a known format that is not read. */
+export function dataUnsupported(path: string, what: string): ConvertError {
+  return new ConvertError(
+    'data-unsupported',
+    'data',
+    `"${path}": ${what}`,
+    { path },
+    'Write plain numbers in tensor types, in samples below 2 GiB.',
   )
 }
 
@@ -499,6 +739,11 @@ export function tooDeep(at: Place): ConvertError {
   )
 }
 
+/** An option has a value it cannot have. */
+export function usage(message: string, hint?: string): ConvertError {
+  return new ConvertError('usage', 'usage', message, {}, hint)
+}
+
 /** An option that does not exist. */
 export function optionUnknown(name: string, known: readonly string[]): ConvertError {
   const hint = `There are: ${known.join(', ')}.`
@@ -508,11 +753,6 @@ export function optionUnknown(name: string, known: readonly string[]): ConvertEr
 /** An option whose value is of another kind; both in words. */
 export function optionWrong(name: string, what: string, given: string): ConvertError {
   return new ConvertError('usage', 'usage', `the option "${name}" is ${what}, not ${given}`)
-}
-
-/** An option has a value it cannot have. */
-export function usage(message: string, hint?: string): ConvertError {
-  return new ConvertError('usage', 'usage', message, {}, hint)
 }
 
 const systemReasons: Readonly<Record<string, string>> = {
@@ -537,4 +777,14 @@ function systemReason(cause: unknown): string {
 
 function at(path: string | undefined): Place {
   return path === undefined ? {} : { path }
+}
+
+/** Inputs under each other: what the model wants, what the data has, what to do. */
+function mismatchTable(rows: readonly DataMismatch[]): string {
+  const cells = [
+    ['input', 'the model wants', 'the data has', ''],
+    ...rows.map(({ input, wanted, given, advice }) => [input, wanted, given, advice]),
+  ]
+  const widths = [0, 1, 2].map((column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)))
+  return cells.map((row) => `  ${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ')}`.trimEnd()).join('\n')
 }

@@ -18,12 +18,13 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   targets: ['ir'],
   rewrite: ['attention', 'targets', 'ops', 'ir'],
   runtime: ['onnx', 'ir'],
+  data: ['onnx', 'runtime', 'ir'],
   emit: ['onnx', 'ir'],
   report: ['onnx', 'attention', 'rewrite', 'targets', 'ir'],
   passes: ['attention', 'rewrite', 'targets', 'ops', 'ir'],
   // The composition root: the files directly in src.
-  src: ['passes', 'emit', 'report', 'runtime', 'rewrite', 'targets', 'attention', 'ops', 'onnx', 'wire', 'ir'],
-  cli: ['src', 'passes', 'emit', 'report', 'runtime', 'rewrite', 'targets', 'attention', 'onnx', 'ir'],
+  src: ['passes', 'data', 'emit', 'report', 'runtime', 'rewrite', 'targets', 'attention', 'ops', 'onnx', 'wire', 'ir'],
+  cli: ['src', 'passes', 'data', 'emit', 'report', 'runtime', 'rewrite', 'targets', 'attention', 'onnx', 'ir'],
 }
 
 const root = resolve(import.meta.dirname, '..')

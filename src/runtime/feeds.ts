@@ -71,7 +71,7 @@ function fill(value: Value, dtype: number, dims: readonly number[], next: () => 
   if (name.includes('mask')) return numbers(() => 1)
   if (dtype === dtypes.bool) return numbers(() => 0)
   if (isFloat(dtype)) return size === 1 ? numbers(() => 1) : numbers(() => normal(next))
-  const limit = tableSize(value)
+  const limit = rowsIndexedBy(value)
   if (name.includes('position')) return numbers((i) => Math.min(i % (dims.at(-1) ?? 1), (limit ?? 512) - 1))
   if (limit !== undefined) return numbers(() => Math.floor(next() * limit))
   return size === 1 ? numbers(() => 1) : numbers((i) => i % 2)
@@ -95,7 +95,7 @@ const passing = new Set([
 ])
 
 /** How many rows the smallest table has that the elements of `value` index; `undefined` when they index none. */
-function tableSize(value: Value): number | undefined {
+export function rowsIndexedBy(value: Value): number | undefined {
   let smallest: number | undefined
   const seen = new Set<Value>([value])
   for (const current of seen) {

@@ -1,5 +1,5 @@
 export type { GeneratedFeeds, Sizes } from './feeds.ts'
-export { generateFeeds } from './feeds.ts'
+export { generateFeeds, rowsIndexedBy } from './feeds.ts'
 export type { Feeds, Session, SessionOptions } from './session.ts'
 export { installedRuntime, openSession } from './session.ts'
 export type { Trial, TrialInput } from './trial.ts'
