@@ -14,7 +14,7 @@ import { realModels } from './support/real-models.ts'
 
 type Outputs = Record<string, Tensor>
 
-const python = pythonWith('onnx', 'onnxruntime.transformers.optimizer')
+const python = pythonWith('onnx', 'sympy', 'onnxruntime.transformers.optimizer')
 const models = realModels()
 let folder = ''
 beforeAll(() => {
@@ -99,7 +99,7 @@ from onnxruntime.transformers.fusion_options import FusionOptions
 source, target, heads, width, multi_head = sys.argv[1:]
 options = FusionOptions('bert')
 options.use_multi_head_attention = multi_head == 'true'
-model = optimizer.optimize_model(source, 'bert', int(heads), int(width), optimization_options=options)
+model = optimizer.optimize_model(source, 'bert', int(heads), int(width), optimization_options=options, opt_level=0)
 model.save_model_to_file(target)
 `
 
