@@ -18,7 +18,12 @@ const targetKinds: Readonly<Record<keyof TargetOptions, OptionKind>> = {
 }
 
 /** What the options of `explain` can be. */
-export const explainKinds = { ...siteKinds, ...targetKinds, hash: optionKinds.flag }
+export const explainKinds = {
+  ...siteKinds,
+  ...targetKinds,
+  hash: optionKinds.flag,
+  calibration: optionKinds.text,
+}
 
 /** What the options of `convert` can be. */
 export const convertKinds: Readonly<Record<keyof ConvertOptions, OptionKind>> = {

@@ -1,5 +1,6 @@
 import type { VerdictKind } from '../attention/index.ts'
 import type { Warning } from '../rewrite/index.ts'
+import type { CalibrationEntry } from './calibration.ts'
 
 /** The number in `schema`; raised when a field changes its meaning or goes away. */
 export const schema = 1
@@ -78,6 +79,8 @@ export interface ReportDocument {
   /** What was written, the model first. */
   readonly files: readonly FileEntry[]
   readonly verification: Verification | null
+  /** What a calibration table says, where one was given. */
+  readonly calibration?: CalibrationEntry
   /** Passes in the order they ran, with the number of places each changed. */
   readonly passes: readonly { readonly pass: string; readonly stage: string; readonly changed: number }[]
   readonly warnings: readonly Warning[]

@@ -1,3 +1,6 @@
+export type { CalibrationDocument, CalibrationEntry, HeadEntry, SiteCalibration } from './calibration.ts'
+export { calibrationEntry, describeCalibration } from './calibration.ts'
+export { summarizeCalibration } from './calibration-text.ts'
 export { describeModel, describeRun } from './describe.ts'
 export type { Counts, FileEntry, ModelEntry, ReportDocument, SiteEntry, Verification } from './document.ts'
 export { isAllSoftmax1, unconverted } from './document.ts'

@@ -1,3 +1,4 @@
+import { calibrationLines } from './calibration-text.ts'
 import type { ReportDocument, SiteEntry } from './document.ts'
 import { isAllSoftmax1, unconverted } from './document.ts'
 import type { SiteGroup } from './groups.ts'
@@ -14,6 +15,7 @@ export function summarize(document: ReportDocument, paint: Paint, dryRun = false
   const groups = groupSites(document.sites)
   const lines = [heading(document, paint), '', ...siteTable(groups, judgesOnly(document), paint)]
   if (groups.length > 0) lines.push('')
+  if (document.calibration) lines.push(...calibrationLines(document.calibration, paint), '')
   lines.push(...closing(document, dryRun, paint))
   return `${lines.join('\n')}\n`
 }

@@ -26,6 +26,7 @@ export {
   partsOfBlock,
 } from './hopfield/index.ts'
 export type { Place } from './ops.ts'
+export { Ops } from './ops.ts'
 export { opsetOf } from './opset.ts'
 export type { Option, OptionSet, OptionValues } from './options.ts'
 export type { Effect, Pass, PassContext, SinkOf, Stage } from './pass.ts'

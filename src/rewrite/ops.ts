@@ -60,6 +60,7 @@ export class Ops {
   Greater = (a: Value, b: Value) => this.#node('Greater', [a, b])
   Identity = (x: Value) => this.#node('Identity', [x])
   Less = (a: Value, b: Value) => this.#node('Less', [a, b])
+  Log = (x: Value) => this.#node('Log', [x])
   MatMul = (a: Value, b: Value) => this.#node('MatMul', [a, b])
   /** Elementwise maximum of two; broadcasts from opset 8 on. */
   Max = (a: Value, b: Value) => this.#node('Max', [a, b])
@@ -100,16 +101,23 @@ export class Ops {
 
   /** The maximum over one axis, which stays with length 1. */
   ReduceMax(x: Value, axis: number): Value {
-    const maximum = this.#reduce('ReduceMax', 18, x, axis)
+    const maximum = this.#reduce('ReduceMax', x, [axis], true)
     return maximum ?? (this.#insert('TopK', [x, this.ints([1])], { axis: attr.int(axis) }, 2)[0] as Value)
   }
 
   /** The sum over one axis, which stays with length 1. */
   ReduceSum(x: Value, axis: number): Value {
-    const sum = this.#reduce('ReduceSum', 13, x, axis)
+    const sum = this.#reduce('ReduceSum', x, [axis], true)
     if (sum) return sum
     const sums = this.#node('CumSum', [x, this.scalar(axis, dtypes.int64)])
     return this.Slice(sums, [-1], [Number.MAX_SAFE_INTEGER], [axis])
+  }
+
+  /** A reduction over several axes, outside of functions. */
+  Reduce(kind: 'Max' | 'Mean' | 'Min' | 'Sum', x: Value, axes: readonly number[], keepdims: boolean): Value {
+    const reduced = this.#reduce(`Reduce${kind}`, x, axes, keepdims)
+    if (!reduced) throw bug(`Reduce${kind} has no spelling in two opsets at once`)
+    return reduced
   }
 
   Unsqueeze(x: Value, axes: readonly number[]): Value {
@@ -168,13 +176,13 @@ export class Ops {
   }
 
   /** `undefined` where no spelling is valid in every opset of the place. */
-  #reduce(opType: string, axesAreInputFrom: number, x: Value, axis: number): Value | undefined {
-    const keep = { keepdims: attr.int(1) }
-    const asInput = this.has(axesAreInputFrom)
+  #reduce(opType: string, x: Value, axes: readonly number[], keepdims: boolean): Value | undefined {
+    const keep = { keepdims: attr.int(keepdims ? 1 : 0) }
+    const asInput = this.has(opType === 'ReduceSum' ? 13 : 18)
     if (asInput === undefined) return undefined
     return asInput
-      ? this.#node(opType, [x, this.ints([axis])], keep)
-      : this.#node(opType, [x], { axes: attr.ints([axis]), ...keep })
+      ? this.#node(opType, [x, this.ints(axes)], keep)
+      : this.#node(opType, [x], { axes: attr.ints(axes), ...keep })
   }
 
   #withAxes(opType: string, x: Value, axes: readonly number[]): Value {
