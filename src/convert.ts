@@ -1,10 +1,19 @@
 /** The whole conversion on one screen: open, run the passes, check, write, try the result, report. */
 import { passes } from '../passes/index.ts'
-import { checkOutput, defaultOutput, dumpInto, writeText } from './emit/index.ts'
-import { ConvertError, nothingToConvert, siteLeft } from './errors.ts'
+import { checkDump, checkOutput, defaultOutput, dumpInto, writeText } from './emit/index.ts'
+import { brokenGraph, ConvertError, nothingToConvert, siteLeft } from './errors.ts'
 import { patternUnused } from './explain.ts'
-import { Model } from './ir/index.ts'
-import { closeModel, modelToBytes, openModel, requireExternalData, saveModel } from './onnx/index.ts'
+import { isSorted, Model, verify } from './ir/index.ts'
+import {
+  checkOptions,
+  closeModel,
+  modelToBytes,
+  openModel,
+  originalOf,
+  requireExternalData,
+  saveModel,
+} from './onnx/index.ts'
+import { convertKinds } from './option-kinds.ts'
 import type { ConvertOptions } from './options.ts'
 import { policiesOf, sinkOf, targetOf, unmatched } from './options.ts'
 import type { ReportDocument, Verification } from './report/index.ts'
@@ -13,6 +22,7 @@ import type { PipelineResult, Report } from './rewrite/index.ts'
 import { runPipeline } from './rewrite/index.ts'
 import type { TargetChoice } from './targets/index.ts'
 import { raisedFor } from './targets/index.ts'
+import type { Candidate } from './verification.ts'
 import { verifyConverted, withVerification } from './verification.ts'
 
 /** A model by its path, as the bytes of an ONNX file, or opened. */
@@ -38,22 +48,25 @@ export class ConversionRefused extends ConvertError {
 /**
  * Rewrites every attention softmax of a model to Softmax1, `exp(x_i) / (exp(sink) + Σ exp(x_j))`, and writes the result.
  *
- * A path is converted to a file beside it, bytes to bytes, an opened model in place (save it with `saveModel`). Where
- * onnxruntime-node is installed, a written file is loaded and run once before this returns.
+ * A path is converted to a file beside it, bytes to bytes, an opened model in place (save it with `saveModel`, or name an
+ * `output`). Where onnxruntime-node is installed, a file is loaded and run once before it takes its place.
  *
  * Throws a {@link ConvertError}; its subclass {@link ConversionRefused} when nothing could be converted (`allowNone` accepts
  * that) or when `requireAll` was given and attention is left.
  */
 export async function convert(input: ModelInput, options: ConvertOptions = {}): Promise<ConvertResult> {
+  checkOptions(options, convertKinds)
   const choice = targetOf(options)
   const output = outputOf(input, options)
+  if (options.dump !== undefined) checkDump(options.dump)
   const model = input instanceof Model ? input : openModel(input)
   try {
     if (output !== undefined) requireExternalData(model)
+    const original = originalOf(model)
     // A version nobody asked for is at least the one the input model needs.
     const target = options.targetVersion === undefined ? raisedFor(model, choice) : choice
     const described = await describeModel(model, options)
-    const run = rewrite(model, target, options)
+    const run = blamed(original, () => rewrite(model, target, options))
     warnAbout(run.report, choice, target, options)
     const document = describeRun('convert', { model: described, target, sink: options.sink ?? 0, ...run })
     refuse(document, options)
@@ -61,7 +74,7 @@ export async function convert(input: ModelInput, options: ConvertOptions = {}): 
       const bytes = input instanceof Uint8Array && !options.dryRun ? modelToBytes(model) : undefined
       return { document, bytes }
     }
-    return { document: await write(input, model, output, document, options), bytes: undefined }
+    return { document: await write({ model, original }, output, document, options), bytes: undefined }
   } finally {
     if (model !== input) closeModel(model)
   }
@@ -83,6 +96,33 @@ function rewrite(model: Model, target: TargetChoice, options: ConvertOptions): P
     run.report.warn('pattern-unused', patternUnused(pattern))
   }
   return run
+}
+
+/** A fault in the middle of the work is the input's where the input has it, too. */
+function blamed<T>(original: string | Uint8Array | undefined, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    if (original !== undefined && error instanceof ConvertError && error.kind === 'bug') checkGraphs(original)
+    throw error
+  }
+}
+
+/** Throws `broken-graph` for a model that no runtime could run. */
+function checkGraphs(input: string | Uint8Array): void {
+  const model = openModel(input)
+  try {
+    verify(model, isSorted(model))
+  } catch (error) {
+    if (!(error instanceof ConvertError)) throw error
+    throw brokenGraph(
+      error.message.replace('invariant broken', 'the model is not valid'),
+      error.at.node ?? '',
+      error.at,
+    )
+  } finally {
+    closeModel(model)
+  }
 }
 
 /** The file to write: what was asked for, or `NAME.outeffhop.onnx` beside a model given by path. */
@@ -118,8 +158,7 @@ function isDone(document: ReportDocument, model: Model, { output }: ConvertOptio
 
 /** Writes the result; where it can be tried, it takes its place only after ONNX Runtime accepted it. */
 async function write(
-  input: ModelInput,
-  model: Model,
+  { model, original }: Pick<Candidate, 'model' | 'original'>,
   output: string,
   document: ReportDocument,
   options: ConvertOptions,
@@ -128,10 +167,10 @@ async function write(
   const { externalData, overwrite, hash, signal, onProgress } = options
   let verification: Verification | undefined
   const accept = async (path: string) => {
-    if (options.verify === false || typeof input !== 'string') return
+    if (options.verify === false) return
     onProgress?.('verify', 0, 1)
     const { runtime } = document.requires
-    verification = await verifyConverted({ model, path, original: input, runtime }, signal)
+    verification = await verifyConverted({ model, path, original, runtime }, signal)
   }
   const progress = (done: number, total: number) => onProgress?.('write', done, total)
   const files = await saveModel(model, output, { externalData, overwrite, hash, signal, accept, onProgress: progress })

@@ -404,6 +404,17 @@ export function dataUnsupported(path: string, what: string): ConvertError {
   return new ConvertError('data-unsupported', 'data', `"${path}": ${what}`, { path }, 'Write it in another way.')
 }
 
+/** The folder for text files is a file, or in one. */
+export function dumpIsFile(path: string): ConvertError {
+  return new ConvertError(
+    'dump-is-file',
+    'output',
+    `"${path}" is a file, and the text files of --dump need a folder`,
+    { path },
+    'Name a folder; one that does not exist is created.',
+  )
+}
+
 /** A tensor was read whose data the text form of the model left out. */
 export function elided(name: string): ConvertError {
   return new ConvertError(
@@ -545,7 +556,7 @@ export function modelUnreadable(path: string, cause: Error): ConvertError {
   return new ConvertError(
     'model-unreadable',
     'model',
-    `"${path}" cannot be read: ${cause.message}`,
+    `"${path}" cannot be read: ${systemReason(cause)}`,
     { path },
     'Check that you may read the file.',
     cause,
@@ -619,13 +630,14 @@ export function outputIsInput(path: string): ConvertError {
 }
 
 /** The system refuses to write a file. */
-export function outputNotWritable(path: string, reason: string): ConvertError {
+export function outputNotWritable(path: string, cause: unknown): ConvertError {
   return new ConvertError(
     'output-refused',
     'output',
-    `"${path}" cannot be written (${reason})`,
+    `"${path}" cannot be written: ${systemReason(cause)}`,
     { path },
     'Check permissions and free space, or choose another place with -o FILE.',
+    cause,
   )
 }
 
@@ -787,9 +799,40 @@ export function tooDeep(at: Place): ConvertError {
   )
 }
 
+/** An option that does not exist. */
+export function optionUnknown(name: string, known: readonly string[]): ConvertError {
+  const hint = `There are: ${known.join(', ')}.`
+  return new ConvertError('usage', 'usage', `there is no option "${name}"`, {}, hint)
+}
+
+/** An option whose value is of another kind; both in words. */
+export function optionWrong(name: string, what: string, given: string): ConvertError {
+  return new ConvertError('usage', 'usage', `the option "${name}" is ${what}, not ${given}`)
+}
+
 /** An option has a value it cannot have. */
 export function usage(message: string, hint?: string): ConvertError {
   return new ConvertError('usage', 'usage', message, {}, hint)
+}
+
+const systemReasons: Readonly<Record<string, string>> = {
+  EACCES: 'permission denied',
+  EBUSY: 'another program uses it',
+  EFBIG: 'the file system has no files of that size',
+  EIO: 'the device reports a fault',
+  EMFILE: 'too many files are open',
+  ENAMETOOLONG: 'the name is too long',
+  ENOENT: 'its folder does not exist',
+  ENOTDIR: 'part of the path is a file',
+  EPERM: 'the system does not permit it',
+  EROFS: 'the file system is read-only',
+}
+
+/** What an error of the system says, in words where its code is a known one. */
+function systemReason(cause: unknown): string {
+  const code = (cause as NodeJS.ErrnoException).code
+  const words = code === undefined ? undefined : systemReasons[code]
+  return words === undefined ? (cause instanceof Error ? cause.message : String(cause)) : `${words} (${code})`
 }
 
 function at(path: string | undefined): Place {

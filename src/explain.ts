@@ -2,7 +2,8 @@ import { findSites } from './attention/index.ts'
 import { checkBelongs, readOwnTable } from './calibrate/index.ts'
 import type { ModelInput } from './convert.ts'
 import { Model } from './ir/index.ts'
-import { closeModel, openModel } from './onnx/index.ts'
+import { checkOptions, closeModel, openModel } from './onnx/index.ts'
+import { explainKinds } from './option-kinds.ts'
 import type { SiteOptions, TargetOptions } from './options.ts'
 import { policiesOf, targetOf, unmatched } from './options.ts'
 import type { CalibrationEntry, ReportDocument } from './report/index.ts'
@@ -21,6 +22,7 @@ export interface ExplainOptions extends SiteOptions, TargetOptions {
  * no weight is read.
  */
 export async function explain(input: ModelInput, options: ExplainOptions = {}): Promise<ReportDocument> {
+  checkOptions(options, explainKinds)
   const target = targetOf(options)
   const policies = policiesOf(options)
   const model = input instanceof Model ? input : openModel(input)

@@ -1,6 +1,7 @@
 import type { Policies, Site } from './attention/index.ts'
 import { usage } from './errors.ts'
 import { matcher } from './names.ts'
+import type { ExternalData } from './onnx/index.ts'
 import type { SinkOf, Stage } from './rewrite/index.ts'
 import type { Form, Provider, TargetChoice } from './targets/index.ts'
 import { compareVersions, forms, providers, targets } from './targets/index.ts'
@@ -41,13 +42,13 @@ export interface ConvertOptions extends SiteOptions, TargetOptions {
   /** Use this form wherever its conditions hold. */
   readonly form?: Form | undefined
   /** Where weights go. Default `auto`: as they are, moved to a file of their own where the model would pass 2 GiB. */
-  readonly externalData?: 'auto' | 'always' | 'never' | 'link' | undefined
+  readonly externalData?: ExternalData | undefined
   readonly overwrite?: boolean | undefined
   /** Put the sha256 of all files in the report. */
   readonly hash?: boolean | undefined
   /** Find and rewrite, but write nothing. */
   readonly dryRun?: boolean | undefined
-  /** Load the result in ONNX Runtime, where it is installed, and run it once. Default true. */
+  /** Load what is written in ONNX Runtime, where it is installed, and run it once. Default true. */
   readonly verify?: boolean | undefined
   /** A model in which nothing can be converted is no failure. */
   readonly allowNone?: boolean | undefined
@@ -106,7 +107,6 @@ export function unmatched(options: SiteOptions, sites: readonly { readonly node:
 
 export function sinkOf(sink: ConvertOptions['sink']): number | SinkOf {
   if (typeof sink === 'function') return (site) => checkedSink(sink(site))
-  if (sink !== undefined && typeof sink !== 'number') throw usage('a sink is a number or a function of the site')
   return checkedSink(sink ?? 0)
 }
 
@@ -115,6 +115,7 @@ const largestSink = 10_000
 
 function checkedSink<S extends number | readonly number[]>(sink: S): S {
   const values: readonly number[] = typeof sink === 'number' ? [sink] : sink
+  if (!Array.isArray(values)) throw usage('the function "sink" gives a number, or a list with one for each head')
   const wrong = values.find((value) => !(Math.abs(value) <= largestSink))
   if (wrong === undefined) return sink
   if (Number.isNaN(wrong)) throw usage('the sink is not a number')

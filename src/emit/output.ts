@@ -21,7 +21,7 @@ export function checkOutput(output: string, input: string | undefined, overwrite
   try {
     accessSync(folder, constants.W_OK)
   } catch (error) {
-    throw outputNotWritable(output, (error as NodeJS.ErrnoException).code ?? String(error))
+    throw outputNotWritable(output, error)
   }
 }
 

@@ -1,17 +1,18 @@
 import { writeFileSync } from 'node:fs'
-import { outputNotWritable } from '../errors.ts'
 import type { Model } from '../ir/index.ts'
 import { encodeText, printModel } from '../onnx/text/index.ts'
+import { TemporaryFile } from '../onnx/write/temporary.ts'
 
 /** Writes a model in ONNX's textual syntax, large weights left out. */
 export function writeText(path: string, model: Model): { path: string; bytes: number; sha256: null } {
   const text = encodeText(printModel(model))
+  const file = new TemporaryFile(path, text.length)
   try {
-    writeFileSync(path, text)
-  } catch (error) {
-    if (error instanceof Error && 'syscall' in error && 'code' in error)
-      throw outputNotWritable(path, String(error.code))
-    throw error
+    file.write(() => writeFileSync(file.fd, text))
+    file.finish()
+    file.place()
+  } finally {
+    file.discard()
   }
   return { path, bytes: text.length, sha256: null }
 }

@@ -6,11 +6,13 @@ import { interrupted, outputIsInput, outputTooLarge } from '../errors.ts'
 import type { Model } from '../ir/index.ts'
 import type { Piece, Source } from '../wire/index.ts'
 import { emit, FileSink, MemorySink, totalSize } from '../wire/index.ts'
+import { checkOptions, oneOf, optionKinds, requireModel, requireText } from './check-options.ts'
 import type { Document } from './document.ts'
 import { documentOf } from './document.ts'
 import { modelPieces } from './write/model.ts'
 import type { ExternalData } from './write/plan.ts'
-import { planSave } from './write/plan.ts'
+import { externalDataModes, planSave } from './write/plan.ts'
+import { ownData, removeStale } from './write/stale.ts'
 import { inPlace } from './write/storage.ts'
 import { checkPlace, TemporaryFile } from './write/temporary.ts'
 
@@ -31,6 +33,15 @@ export interface SaveOptions {
   readonly accept?: ((temporary: string) => Promise<void>) | undefined
 }
 
+const saveOptions = {
+  externalData: oneOf(externalDataModes),
+  overwrite: optionKinds.flag,
+  hash: optionKinds.flag,
+  signal: optionKinds.signal,
+  onProgress: optionKinds.work,
+  accept: optionKinds.work,
+}
+
 export interface SavedFile {
   readonly path: string
   readonly bytes: number
@@ -43,9 +54,13 @@ export interface SavedFile {
  *
  * What was not edited is copied byte for byte, a whole unedited model included. Files are written under temporary names
  * and renamed when they are complete, the model last: a crash leaves the old files or the new ones. Throws typed errors
- * of kind `output`; the output may be the file the model was read from.
+ * of kind `output`; the output may be the file the model was read from. Data files of a model that is replaced go with it,
+ * unless somebody else needs them: the new model or one of the files this one is made of.
  */
 export async function saveModel(model: Model, path: string, options: SaveOptions = {}): Promise<SavedFile[]> {
+  requireModel(model)
+  requireText('the path of a model', path)
+  checkOptions(options, saveOptions)
   checkPlace(path, options.overwrite ?? false)
   const mode = options.externalData ?? 'auto'
   refuseInputs(documentOf(model), path, mode)
@@ -59,12 +74,14 @@ export async function saveModel(model: Model, path: string, options: SaveOptions
     const saved = await write(files, options)
     for (const source of sources) source.check()
     checkPlace(path, options.overwrite ?? false)
+    const owned = options.overwrite ? ownData(path) : new Set<string>()
     // Windows does not rename over a file that is open.
     if (process.platform === 'win32') for (const source of sources) source.release()
     await placeAll(
       files.map(({ file }) => file),
       options.accept,
     )
+    removeStale(path, owned, inputsOf(model, sources))
     return saved.reverse()
   } finally {
     for (const { file } of files) file.discard()
@@ -73,6 +90,7 @@ export async function saveModel(model: Model, path: string, options: SaveOptions
 
 /** The model as bytes in memory. External data stays where it is. Throws when the bytes would pass 2 GiB. */
 export function modelToBytes(model: Model): Uint8Array {
+  requireModel(model)
   const pieces = modelPieces(model, inPlace)
   const size = totalSize(pieces)
   if (size >= 2 ** 31) throw outputTooLarge(undefined, size)
@@ -81,10 +99,21 @@ export function modelToBytes(model: Model): Uint8Array {
   return sink.bytes
 }
 
+/** The files of external data that a model was read with. */
+function dataOf(document: Document | undefined): string[] {
+  return [...(document?.locations ?? [])].map((location) => join(document?.home ?? '', location))
+}
+
+/** Every file a model is made of. */
+function inputsOf(model: Model, sources: ReadonlySet<Source>): string[] {
+  const copied = Array.from(sources, ({ path }) => path).filter((path) => path !== undefined)
+  return [...dataOf(documentOf(model)), ...copied]
+}
+
 /** An output must not take the place of data the model refers to. */
 function refuseInputs(document: Document | undefined, path: string, mode: ExternalData): void {
-  const { home, source } = document ?? {}
-  const inputs = [...(document?.locations ?? [])].map((location) => join(home ?? '', location))
+  const { source } = document ?? {}
+  const inputs = dataOf(document)
   if (mode === 'link' && source?.path !== undefined) inputs.push(source.path)
   if (inputs.some((input) => isSameFile(input, path))) throw outputIsInput(path)
 }

@@ -15,7 +15,7 @@ const flags = {
       type: 'string',
       choices: ['auto', 'always', 'never', 'link'],
       requiresArg: true,
-      describe: 'Weights in a file of their own: auto (default), always, never or link',
+      describe: 'Weights of 1 KiB and more in a file of their own: auto (default), always, never, or link to the input',
     },
   }),
   ...hashFlag,

@@ -89,5 +89,5 @@ function outputError(error: unknown, path: string, bytes: number): unknown {
   if (error instanceof ConvertError || code === undefined) return error
   if (code === 'ENOSPC' || code === 'EDQUOT') return outputFull(path, bytes)
   if (code === 'ENOENT' || code === 'ENOTDIR') return outputFolderMissing(dirname(path))
-  return outputNotWritable(path, code)
+  return outputNotWritable(path, error)
 }
