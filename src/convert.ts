@@ -1,7 +1,7 @@
 /** The whole conversion on one screen: open, run the passes, check, write, try the result, report. */
 import { passes } from '../passes/index.ts'
 import { checkDump, checkOutput, defaultOutput, dumpInto, writeText } from './emit/index.ts'
-import { brokenGraph, ConvertError, nothingToConvert, siteLeft } from './errors.ts'
+import { brokenGraph, ConvertError, nothingToConvert, sinkDrift, sinkUnobserved, siteLeft } from './errors.ts'
 import { patternUnused } from './explain.ts'
 import { isSorted, Model, verify } from './ir/index.ts'
 import {
@@ -15,11 +15,20 @@ import {
 } from './onnx/index.ts'
 import { convertKinds } from './option-kinds.ts'
 import type { ConvertOptions } from './options.ts'
-import { policiesOf, sinkOf, targetOf, unmatched } from './options.ts'
-import type { ReportDocument, Verification } from './report/index.ts'
-import { describeModel, describeRun, isAllSoftmax1, unconverted } from './report/index.ts'
+import { policiesOf, targetOf, unmatched } from './options.ts'
+import type { MeasuredChange, ReportDocument, Verification } from './report/index.ts'
+import {
+  calibrationEntry,
+  changeEntry,
+  describeModel,
+  describeRun,
+  isAllSoftmax1,
+  unconverted,
+} from './report/index.ts'
 import type { PipelineResult, Report } from './rewrite/index.ts'
 import { runPipeline } from './rewrite/index.ts'
+import type { SinkPlan } from './sinks.ts'
+import { leastGate, measureChange, planSinks } from './sinks.ts'
 import type { TargetChoice } from './targets/index.ts'
 import { raisedFor } from './targets/index.ts'
 import type { Candidate } from './verification.ts'
@@ -66,22 +75,27 @@ export async function convert(input: ModelInput, options: ConvertOptions = {}): 
     // A version nobody asked for is at least the one the input model needs.
     const target = options.targetVersion === undefined ? raisedFor(model, choice) : choice
     const described = await describeModel(model, options)
-    const run = blamed(original, () => rewrite(model, target, options))
+    const sinks = await planSinks(model, options)
+    const run = blamed(original, () => rewrite(model, target, sinks, options))
     warnAbout(run.report, choice, target, options)
-    const document = describeRun('convert', { model: described, target, sink: options.sink ?? 0, ...run })
+    const document = withCalibration(
+      describeRun('convert', { model: described, target, sink: sinks.words, changeOf: sinks.changeOf, ...run }),
+      sinks,
+      options,
+    )
     refuse(document, options)
     if (options.dryRun || output === undefined || isDone(document, model, options)) {
       const bytes = input instanceof Uint8Array && !options.dryRun ? modelToBytes(model) : undefined
       return { document, bytes }
     }
-    return { document: await write({ model, original }, output, document, options), bytes: undefined }
+    return { document: await write({ model, original }, output, document, sinks, options), bytes: undefined }
   } finally {
     if (model !== input) closeModel(model)
   }
 }
 
 /** Runs the passes over the model, in place. */
-function rewrite(model: Model, target: TargetChoice, options: ConvertOptions): PipelineResult {
+function rewrite(model: Model, target: TargetChoice, { sink }: SinkPlan, options: ConvertOptions): PipelineResult {
   const { form, stopAfter, onProgress } = options
   const dumpText = options.dump === undefined ? undefined : dumpInto(options.dump)
   dumpText?.('input', model)
@@ -91,7 +105,7 @@ function rewrite(model: Model, target: TargetChoice, options: ConvertOptions): P
     onProgress?.('convert', passes.findIndex(({ name }) => name === pass) + 1, passes.length)
   }
   const policies = policiesOf(options)
-  const run = runPipeline(model, passes, { target, policies, sink: sinkOf(options.sink), form, stopAfter, dump })
+  const run = runPipeline(model, passes, { target, policies, sink, form, stopAfter, dump })
   for (const pattern of unmatched(options, [...run.report.sites.values()])) {
     run.report.warn('pattern-unused', patternUnused(pattern))
   }
@@ -141,14 +155,54 @@ function endsEarly(stopAfter: ConvertOptions['stopAfter']): boolean {
   return stopAfter !== undefined && stopAfter !== 'lower'
 }
 
-function refuse(document: ReportDocument, { allowNone, requireAll, stopAfter }: ConvertOptions): void {
+/** The report with what calibration saw, and what follows from it. */
+function withCalibration(
+  document: ReportDocument,
+  { calibration }: SinkPlan,
+  { maxChange, sinkQuantile, calibration: path }: ConvertOptions,
+): ReportDocument {
+  if (calibration === undefined) return document
+  const { table, data } = calibration
+  const warnings = table.data.synthetic ? [{ code: 'synthetic', message: syntheticData }] : []
+  return {
+    ...document,
+    calibration: calibrationEntry(path ?? data?.manifest.files[0]?.name ?? null, table, {
+      maxChange,
+      quantile: sinkQuantile,
+    }),
+    change: changeEntry(document.sites, null),
+    warnings: [...document.warnings, ...warnings],
+  }
+}
+
+const syntheticData =
+  'the calibration data was made up: the sinks keep no real outputs, and nothing measured here says how the result does'
+
+function refuse(document: ReportDocument, options: ConvertOptions): void {
+  const { allowNone, requireAll, stopAfter } = options
   if (endsEarly(stopAfter)) return
+  refuseDrift(document, options)
   const left = unconverted(document.sites)
   if (requireAll && left.length > 0) throw new ConversionRefused(siteLeft(left.map((site) => site.node)), document)
   const { converted, sites } = document.counts
   if (converted === 0 && !isAllSoftmax1(document) && !allowNone) {
     throw new ConversionRefused(nothingToConvert(sites), document)
   }
+}
+
+/** Heads of a model trained with softmax must not fade because nobody looked. */
+function refuseDrift(document: ReportDocument, { acceptDrift }: ConvertOptions): void {
+  const { sites, sink, calibration } = document
+  if (calibration === undefined) return
+  const converted = sites.filter((site) => site.converted)
+  const unobserved = converted.filter((site) => site.change === null).map((site) => site.node)
+  if (sink === 'calibrated' && unobserved.length > 0) throw new ConversionRefused(sinkUnobserved(unobserved), document)
+  if (acceptDrift) return
+  const drifting = converted.flatMap(({ node, change }) => {
+    const heads = [...(change?.heads ?? []).entries()].filter(([, gate]) => gate < leastGate)
+    return heads.length > 0 ? [{ node, heads }] : []
+  })
+  if (drifting.length > 0) throw new ConversionRefused(sinkDrift(drifting, leastGate), document)
 }
 
 /** A model that is Softmax1 already and stayed as it was is written only where a file was asked for by name. */
@@ -161,20 +215,24 @@ async function write(
   { model, original }: Pick<Candidate, 'model' | 'original'>,
   output: string,
   document: ReportDocument,
+  sinks: SinkPlan,
   options: ConvertOptions,
 ): Promise<ReportDocument> {
   if (endsEarly(options.stopAfter)) return { ...document, files: [writeText(output, model)] }
   const { externalData, overwrite, hash, signal, onProgress } = options
   let verification: Verification | undefined
+  let measured: MeasuredChange | null = null
   const accept = async (path: string) => {
     if (options.verify === false) return
     onProgress?.('verify', 0, 1)
     const { runtime } = document.requires
     verification = await verifyConverted({ model, path, original, runtime }, signal)
+    if (verification.loaded) measured = await measureChange(original, path, sinks, options)
   }
   const progress = (done: number, total: number) => onProgress?.('write', done, total)
   const files = await saveModel(model, output, { externalData, overwrite, hash, signal, accept, onProgress: progress })
-  const written = { ...document, files }
+  const change = document.change && { ...document.change, measured }
+  const written = { ...document, files, ...(change && { change }) }
   return verification === undefined ? written : withVerification(written, verification)
 }
 

@@ -33,7 +33,7 @@ export async function explain(input: ModelInput, options: ExplainOptions = {}): 
     for (const pattern of unmatched(options, [...report.sites.values()]))
       report.warn('pattern-unused', patternUnused(pattern))
     const described = await describeModel(model, options)
-    const document = describeRun('explain', { model: described, target, sink: 0, report, runs: [] })
+    const document = describeRun('explain', { model: described, target, sink: 'zero, not verified', report, runs: [] })
     const { calibration } = options
     return calibration === undefined ? document : { ...document, calibration: calibrationOf(calibration, model) }
   } finally {
