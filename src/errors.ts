@@ -778,6 +778,24 @@ export function runtimeUnsupportedType(name: string, type: string | undefined): 
   )
 }
 
+/** Softmax1 would change heads of a model that was trained with softmax: by site, the heads with their mean factor. */
+export function sinkDrift(
+  sites: readonly { readonly node: string; readonly heads: readonly (readonly [head: number, gate: number])[] }[],
+  least: number,
+): ConvertError {
+  const heads = sites.reduce((sum, site) => sum + site.heads.length, 0)
+  const lines = sites.map(
+    ({ node, heads }) => `\n  "${node}": ${heads.map(([head, gate]) => `head ${head} ${gate.toFixed(3)}`).join(', ')}`,
+  )
+  return new ConvertError(
+    'sink-drift',
+    'checkFailed',
+    `${heads === 1 ? '1 head keeps' : `${heads} heads keep`} less than ${least} of the output in the mean:${lines.join('')}`,
+    { node: sites[0]?.node ?? '' },
+    '--sinks calibrated gives every head a sink that keeps its output; --accept-drift converts all the same.',
+  )
+}
+
 /** Sinks per head were asked for where the heads are not known, or are another number. */
 export function sinkHeads(node: string, given: number, heads: number | undefined): ConvertError {
   return new ConvertError(
@@ -786,6 +804,29 @@ export function sinkHeads(node: string, given: number, heads: number | undefined
     `"${node}" was given ${given} sinks, one per head, but ${heads === undefined ? 'where its heads are is not known' : `it has ${heads} heads`}`,
     { node },
     'Give one sink for all heads of this site.',
+  )
+}
+
+/** Sites that the calibration says nothing of. */
+export function sinkUnobserved(names: readonly string[]): ConvertError {
+  const [first = ''] = names
+  return new ConvertError(
+    'sink-unobserved',
+    'checkFailed',
+    `the rows of "${first}" ${names.length > 1 ? `and ${names.length - 1} more sites were` : 'were'} not observed, so there is no calibrated sink for ${names.length > 1 ? 'them' : 'it'}`,
+    { node: first },
+    'Only plain attention of the main graph is observed: leave these sites out with --except, or give a number with --sinks.',
+  )
+}
+
+/** Calibrated sinks without anything to calibrate them by. */
+export function sinkWithoutCalibration(): ConvertError {
+  return new ConvertError(
+    'sink-without-calibration',
+    'usage',
+    'calibrated sinks need a calibration table or data',
+    {},
+    'Name a table with --calibration TABLE, or data with --data SOURCE.',
   )
 }
 

@@ -21,13 +21,15 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   runtime: ['onnx', 'ir'],
   data: ['onnx', 'runtime', 'ir'],
   calibrate: ['data', 'onnx', 'runtime', 'attention', 'rewrite', 'quantize', 'ops', 'ir'],
+  compare: ['data', 'runtime', 'ir'],
   emit: ['onnx', 'ir'],
-  report: ['onnx', 'calibrate', 'attention', 'rewrite', 'targets', 'ir'],
+  report: ['onnx', 'calibrate', 'compare', 'attention', 'rewrite', 'targets', 'ir'],
   passes: ['attention', 'rewrite', 'targets', 'ops', 'ir'],
   // The composition root: the files directly in src.
   src: [
     'passes',
     'calibrate',
+    'compare',
     'data',
     'emit',
     'report',
