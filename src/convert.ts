@@ -16,7 +16,7 @@ import {
 } from './onnx/index.ts'
 import { convertKinds } from './option-kinds.ts'
 import type { ConvertOptions } from './options.ts'
-import { policiesOf, targetOf, unmatched } from './options.ts'
+import { policiesOf, switchesOf, targetOf, unmatched } from './options.ts'
 import { ConversionRefused } from './refused.ts'
 import type { ReportDocument } from './report/index.ts'
 import { describeModel, describeRun, isAllSoftmax1, unconverted } from './report/index.ts'
@@ -88,7 +88,7 @@ function rewrite(model: Model, target: TargetChoice, { sink }: SinkPlan, options
     onProgress?.('convert', passes.findIndex(({ name }) => name === pass) + 1, passes.length)
   }
   const policies = policiesOf(options)
-  const run = runPipeline(model, passes, { target, policies, sink, form, stopAfter, dump })
+  const run = runPipeline(model, passes, { target, policies, sink, form, stopAfter, dump, ...switchesOf(options) })
   for (const pattern of unmatched(options, [...run.report.sites.values()])) {
     run.report.warn('pattern-unused', patternUnused(pattern))
   }

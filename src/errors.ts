@@ -691,6 +691,28 @@ export function outputTooLarge(path: string | undefined, bytes: number): Convert
   )
 }
 
+/** Nothing in a model could be quantized. */
+export function quantizationNothing(products: number): ConvertError {
+  return new ConvertError(
+    'quantization-nothing',
+    'checkFailed',
+    products === 0 ? 'the model multiplies nothing with a weight' : 'nothing in the model was quantized',
+    {},
+    'Products with a weight and why each stays in float are in the report: --json.',
+  )
+}
+
+/** The outputs of a quantized model do not resemble those of the model it was made of. */
+export function quantizationUnlike(cosine: number, least: number, blame: string | undefined): ConvertError {
+  return new ConvertError(
+    'quantization-unlike',
+    'checkFailed',
+    `the quantized model gives other outputs than its input: cosine ${cosine.toFixed(4)}, and ${least} is the least`,
+    blame === undefined ? {} : { node: blame },
+    `${blame === undefined ? '' : `What "${blame}" reads loses most in 8 bits: try --keep-float "${blame}". `}More and other data may help; --min-cosine accepts less. Nothing was written.`,
+  )
+}
+
 /** A message that there can be only one of is there twice. */
 export function repeatedField(name: string, at: Place): ConvertError {
   return new ConvertError(

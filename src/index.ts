@@ -45,12 +45,17 @@ export {
   toOnnxProto,
 } from './onnx/index.ts'
 export type { ConvertOptions, NamePattern, Phase, PolicyName, SiteOptions, TargetOptions } from './options.ts'
+export type { QuantizeOptions, QuantizePhase } from './quantize.ts'
+export { QuantizationRefused, quantize } from './quantize.ts'
 export { ConversionRefused } from './refused.ts'
 export type {
   Counts,
   FileEntry,
   Inspection,
   ModelEntry,
+  ProductEntry,
+  QuantizationDocument,
+  QuantizationEntry,
   ReportDocument,
   SiteEntry,
   Verification,

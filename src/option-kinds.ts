@@ -39,6 +39,8 @@ export const convertKinds: Readonly<Record<keyof ConvertOptions, OptionKind>> = 
   maxChange: optionKinds.number,
   sinkQuantile: optionKinds.number,
   acceptDrift: optionKinds.flag,
+  optimize: optionKinds.flag,
+  opset: optionKinds.number,
   form: optionKinds.text,
   externalData: oneOf(externalDataModes),
   overwrite: optionKinds.flag,

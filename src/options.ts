@@ -3,7 +3,8 @@ import type { DataOptions } from './data/source.ts'
 import { usage } from './errors.ts'
 import { matcher } from './names.ts'
 import type { ExternalData } from './onnx/index.ts'
-import type { SinkOf, Stage } from './rewrite/index.ts'
+import type { PipelineSettings, SinkOf, Stage } from './rewrite/index.ts'
+import { newestRaised } from './rewrite/index.ts'
 import type { Form, Provider, TargetChoice } from './targets/index.ts'
 import { compareVersions, forms, providers, targets } from './targets/index.ts'
 
@@ -59,6 +60,10 @@ export interface ConvertOptions extends SiteOptions, TargetOptions, CalibrationO
    * data, else `zero`.
    */
   readonly sink?: 'calibrated' | 'zero' | number | ((site: Site) => number | readonly number[]) | undefined
+  /** Fold scalar arithmetic around convolutions into them, and the like: the same function, computed in fewer steps. */
+  readonly optimize?: boolean | undefined
+  /** Raise the model to this opset, 13 to 21, where it is older and every operator can be raised. */
+  readonly opset?: number | undefined
   /** Use this form wherever its conditions hold. */
   readonly form?: Form | undefined
   /** Where weights go. Default `auto`: as they are, moved to a file of their own where the model would pass 2 GiB. */
@@ -100,6 +105,13 @@ export function targetOf(options: TargetOptions & { readonly form?: Form | undef
   const oldest = '1.19'
   if (compareVersions(targetVersion, oldest) < 0) throw usage(`versions before ${oldest} are not supported`)
   return { target, version: targetVersion, provider }
+}
+
+/** The parts of the pipeline that run only when they are asked for. */
+export function switchesOf({ optimize, opset }: ConvertOptions): Pick<PipelineSettings, 'switches' | 'opset'> {
+  const known = opset === undefined || (Number.isInteger(opset) && opset >= 13 && opset <= newestRaised)
+  if (!known) throw usage(`"${opset}" is not an opset from 13 to ${newestRaised}`)
+  return { switches: optimize ? ['optimize'] : [], opset }
 }
 
 /** The policies an option set names, with a record of which patterns met a site. */

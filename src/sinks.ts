@@ -195,7 +195,7 @@ export async function measureChange(
   if (calibration === undefined || data === undefined || original === undefined) return null
   const samples = Math.min(mostMeasured, data.size)
   const { compareModels } = await import('./compare/index.ts')
-  const outputs = await compareModels(original, converted, data, {
+  const { outputs } = await compareModels(original, converted, data.samples(), {
     ...{ samples, signal },
     onProgress: (done) => onProgress?.('compare', done, samples),
   })

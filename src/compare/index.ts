@@ -1,5 +1,4 @@
-/** How near two models are on the same data. */
-export type { CompareOptions, OutputSimilarity } from './compare-models.ts'
+/** Two models on the same data: how alike their outputs are, and how long they take. */
+export type { CompareOptions, Comparison, OutputSimilarity } from './compare-models.ts'
 export { compareModels } from './compare-models.ts'
 export type { Similarity } from './similarity.ts'
-export { SimilarityOf } from './similarity.ts'

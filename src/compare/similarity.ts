@@ -1,81 +1,71 @@
-import type { Tensor } from '../ir/index.ts'
-import { isFloat } from '../ir/index.ts'
-
 /** How near the outputs of one model come to those of another. */
 export interface Similarity {
   readonly samples: number
   /** Largest and mean distance of two elements. */
   readonly maxAbs: number
   readonly meanAbs: number
-  /** Mean over samples, and the least, of `a·b / (|a| |b|)`; 1 where both are all zeros. */
+  /** Mean and least of `a·b / (|a| |b|)`, an output of a sample being one vector; 1 where both are all zeros. */
   readonly cosine: { readonly mean: number; readonly worst: number }
   /** `10 log10(Σ a² / Σ (a - b)²)`, the first model being the signal; infinite where nothing differs. */
   readonly sqnrDb: number
-  /** Elements that are not finite in one model only. */
+  /** Elements that are no number in the second model and are one in the first. */
   readonly notFinite: number
 }
 
-/** Sums of one output over samples; nothing is kept of the tensors. */
-export class SimilarityOf {
-  #samples = 0
+/** A magnitude beyond this stands for "minus infinity", in masks and masked scores, and is not compared. */
+const largestNumber = 1e30
+
+/** Sums over pairs of vectors; nothing is kept of them. */
+export class Resemblance {
+  #pairs = 0
   #elements = 0
   #maxAbs = 0
   #sumAbs = 0
   #signal = 0
   #noise = 0
   #cosines = 0
-  #worst = Number.POSITIVE_INFINITY
+  #worst = 1
   #notFinite = 0
 
-  /** The same output of both models for one sample. An element that is not finite in either does not enter the sums. */
-  add(a: Tensor, b: Tensor): void {
-    const [x, y] = [numbersOf(a), numbersOf(b)]
-    let [aa, bb, ab, noise] = [0, 0, 0, 0]
-    for (let i = 0; i < x.length; i++) {
-      const p = x[i] as number
-      const q = y[i] ?? Number.NaN
-      if (!Number.isFinite(p) || !Number.isFinite(q)) {
-        if (Number.isFinite(p) || Number.isFinite(q) || (p !== q && !(Number.isNaN(p) && Number.isNaN(q))))
-          this.#notFinite++
-        continue
+  add(a: ArrayLike<number>, b: ArrayLike<number>): void {
+    let [aa, bb, ab] = [0, 0, 0]
+    for (let i = 0; i < a.length; i++) {
+      const x = a[i] as number
+      if (!(Math.abs(x) < largestNumber)) continue
+      let y = b[i] ?? Number.NaN
+      if (!(Math.abs(y) < largestNumber)) {
+        this.#notFinite++
+        // As wrong as can be.
+        y = -x
       }
-      const d = Math.abs(p - q)
-      if (d > this.#maxAbs) this.#maxAbs = d
-      this.#sumAbs += d
-      noise += d * d
-      aa += p * p
-      bb += q * q
-      ab += p * q
+      this.#distance(Math.abs(x - y))
+      aa += x * x
+      bb += y * y
+      ab += x * y
     }
-    const cosine = aa === 0 && bb === 0 ? 1 : aa === 0 || bb === 0 ? 0 : ab / Math.sqrt(aa * bb)
-    this.#samples++
-    this.#elements += x.length
+    const cosine = aa === 0 || bb === 0 ? Number(aa === bb) : ab / Math.sqrt(aa * bb)
+    this.#pairs++
     this.#signal += aa
-    this.#noise += noise
     this.#cosines += cosine
     this.#worst = Math.min(this.#worst, cosine)
   }
 
-  get result(): Similarity {
+  #distance(d: number): void {
+    this.#elements++
+    this.#maxAbs = Math.max(this.#maxAbs, d)
+    this.#sumAbs += d
+    this.#noise += d * d
+  }
+
+  /** Of `samples` samples. */
+  result(samples: number): Similarity {
     return {
-      samples: this.#samples,
+      samples,
       maxAbs: this.#maxAbs,
       meanAbs: this.#sumAbs / Math.max(1, this.#elements),
-      cosine: { mean: this.#cosines / Math.max(1, this.#samples), worst: this.#worst },
+      cosine: { mean: this.#cosines / Math.max(1, this.#pairs), worst: this.#worst },
       sqnrDb: 10 * Math.log10(this.#signal / this.#noise),
       notFinite: this.#notFinite,
     }
   }
-}
-
-/** Outputs are small beside a model: a token, a vector or a picture. */
-const largestOutput = 1 << 28
-
-function numbersOf(tensor: Tensor): ArrayLike<number> {
-  return tensor.toNumbers(largestOutput)
-}
-
-/** Whether an output is compared element by element. */
-export function isComparable(tensor: Tensor): boolean {
-  return tensor.payload !== undefined && isFloat(tensor.dtype)
 }

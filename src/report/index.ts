@@ -17,5 +17,8 @@ export type {
 export { isAllSoftmax1, unconverted } from './document.ts'
 export type { Inspection } from './inspection.ts'
 export { describeInspection, inspectModel } from './inspection.ts'
+export type { ProductEntry, QuantizationDocument, QuantizationEntry } from './quantization.ts'
+export { describeQuantization, quantizationEntry } from './quantization.ts'
+export { summarizeQuantization } from './quantization-text.ts'
 export { summarize } from './summary.ts'
 export { warningLines } from './warnings.ts'

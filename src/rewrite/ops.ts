@@ -52,6 +52,9 @@ export class Ops {
   Concat = (xs: readonly Value[], axis: number) => this.#node('Concat', xs, { axis: attr.int(axis) })
   ConstantOfShape = (shape: Value, value: Tensor) =>
     this.#node('ConstantOfShape', [shape], { value: attr.tensor(value) })
+  /** `(x - zeroPoint) * scale`; per channel of `axis` from opset 13 on, when the scale is a vector. */
+  DequantizeLinear = (x: Value, scale: Value, zeroPoint: Value, axis?: number) =>
+    this.#node('DequantizeLinear', [x, scale, zeroPoint], axis === undefined ? {} : { axis: attr.int(axis) })
   Div = (a: Value, b: Value) => this.#node('Div', [a, b])
   Equal = (a: Value, b: Value) => this.#node('Equal', [a, b])
   Exp = (x: Value) => this.#node('Exp', [x])
@@ -70,6 +73,7 @@ export class Ops {
   NonZero = (x: Value) => this.#node('NonZero', [x])
   Not = (x: Value) => this.#node('Not', [x])
   Or = (a: Value, b: Value) => this.#node('Or', [a, b])
+  QuantizeLinear = (x: Value, scale: Value, zeroPoint: Value) => this.#node('QuantizeLinear', [x, scale, zeroPoint])
   Range = (start: Value, limit: Value, delta: Value) => this.#node('Range', [start, limit, delta])
   Relu = (x: Value) => this.#node('Relu', [x])
   Reshape = (x: Value, shape: Value) => this.#node('Reshape', [x, shape])
@@ -164,7 +168,7 @@ export class Ops {
     return dtype === undefined && this.has(15) ? this.CastLike(constant, x) : constant
   }
 
-  /** An initializer with these contents: one that exists already in the graph where there is one. */
+  /** An initializer with these contents: one that was made before where there is one, else a new one of the tensor's name. */
   constant(tensor: Tensor): Value {
     return constantIn(this.place.graph.outermost(), tensor)
   }
@@ -217,18 +221,30 @@ export class Ops {
 /** Constants made by the builder, by content, per graph they live in. */
 const pools = new WeakMap<Graph, Map<string, Value>>()
 
-function constantIn(graph: Graph, tensor: Tensor): Value {
+/** A constant of a graph with these contents: one that was made before where there is one, and that is still the same. */
+export function constantIn(graph: Graph, tensor: Tensor): Value {
   const pool = pools.get(graph) ?? new Map<string, Value>()
   pools.set(graph, pool)
-  const size = tensor.payload?.byteLength ?? 0
-  const bytes =
-    tensor.payload && size <= 4096 ? Buffer.from(tensor.payload.read(0, size)).toString('base64') : undefined
-  const key = `${tensor.dtype}/${tensor.dims.join()}/${bytes}`
-  const known = bytes === undefined ? undefined : pool.get(key)
-  if (known && graph.values.get(known.name) === known) return known
-  const value = takesInitializers(graph) ? graph.addInitializer(constantName, tensor) : constantNode(graph, tensor)
-  if (bytes !== undefined) pool.set(key, value)
+  const key = contentKey(tensor)
+  const known = key === undefined ? undefined : pool.get(key)
+  if (known && graph.values.get(known.name) === known && contentKey(tensorOf(known)) === key) return known
+  const value = takesInitializers(graph)
+    ? graph.addInitializer(tensor.name || constantName, tensor)
+    : constantNode(graph, tensor)
+  if (key !== undefined) pool.set(key, value)
   return value
+}
+
+/** Type, dims and bytes of a small tensor. */
+function contentKey(tensor: Tensor | undefined): string | undefined {
+  const size = tensor?.payload?.byteLength ?? 0
+  if (!tensor?.payload || size > 4096) return undefined
+  return `${tensor.dtype}/${tensor.dims.join()}/${Buffer.from(tensor.payload.read(0, size)).toString('base64')}`
+}
+
+function tensorOf({ initializer, producer }: Value): Tensor | undefined {
+  const held = producer?.attributes.get('value')
+  return initializer ?? (held?.kind === 'tensor' ? held.value : undefined)
 }
 
 const constantName = 'outeffhop/constant'
@@ -240,7 +256,7 @@ function takesInitializers(graph: Graph): boolean {
 }
 
 function constantNode(graph: Graph, tensor: Tensor): Value {
-  const value = graph.newValue(constantName)
+  const value = graph.newValue(tensor.name || constantName)
   const [first] = graph.nodes()
   graph.insert(
     { name: value.name, opType: 'Constant', attributes: new Map([['value', attr.tensor(tensor)]]) },

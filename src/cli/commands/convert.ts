@@ -39,6 +39,15 @@ const flags = {
       describe: 'Share of the rows that may change more; default 0.1%',
     },
     'accept-drift': { type: 'boolean', describe: 'Convert also where heads lose more than 3 % of their output' },
+    optimize: {
+      type: 'boolean',
+      describe: 'Fold scalar arithmetic around convolutions into them: the same function in fewer steps',
+    },
+    opset: {
+      type: 'number',
+      requiresArg: true,
+      describe: 'Raise the model to this opset, 13 to 21, where it is older',
+    },
   }),
   ...dataFlags,
   ...siteFlags,
@@ -93,11 +102,11 @@ const phrases = {
 } as const
 
 function optionsOf(args: Arguments<typeof flags>): ConvertOptions {
-  const { output, target, provider, calibration, form, overwrite, hash, verify, dump } = args
+  const { output, target, provider, calibration, form, overwrite, hash, verify, dump, optimize, opset } = args
   const data = dataRequest(args)
   return {
     ...siteOptions(args),
-    ...{ output, target, provider, calibration, form, overwrite, hash, verify, dump },
+    ...{ output, target, provider, calibration, form, overwrite, hash, verify, dump, optimize, opset },
     sink: sinkOf(args.sinks),
     data: data?.spec,
     dataOptions: data?.options,
