@@ -3,7 +3,7 @@ import { basename, dirname, extname, join } from 'node:path'
 import { passes } from '../passes/index.ts'
 import type { CalibrationTable } from './calibrate/index.ts'
 import { checkBelongs, collect, ForeignTable, measureRounding, readTable, runOver } from './calibrate/index.ts'
-import type { Quality } from './compare/index.ts'
+import type { Comparison } from './compare/index.ts'
 import { compareModels } from './compare/index.ts'
 import type { DataOptions, DataSource } from './data/index.ts'
 import { openData } from './data/index.ts'
@@ -126,7 +126,7 @@ class Quantizer {
     if (this.#options.calibration !== undefined) this.#run(this.#model, steps.prepare)
     const quantization = new Quantization(table.statistics, settingsOf(this.#options))
     await this.#quantize(quantization, data?.calibration)
-    const finish = (quality: Quality | undefined, files: readonly SavedFile[]) =>
+    const finish = (quality: Comparison | undefined, files: readonly SavedFile[]) =>
       describeQuantization({
         model: described,
         calibration: this.#calibrationEntry(table),
@@ -143,11 +143,12 @@ class Quantizer {
       })
     if (!quantization.products.some(({ quantized }) => quantized))
       throw new QuantizationRefused(quantizationNothing(quantization.products.length), finish(undefined, []))
-    let quality: Quality | undefined
+    let quality: Comparison | undefined
     const files = await this.#write(async (temporary) => {
       quality = data && (await this.#compare(temporary, data.heldOut))
-      if (!quality || quality.cosineMean >= minCosine) return
-      const unlike = quantizationUnlike(quality.cosineMean, minCosine, quantization.noisiest?.product)
+      const cosine = quality?.all?.cosine.mean
+      if (cosine === undefined || cosine >= minCosine) return
+      const unlike = quantizationUnlike(cosine, minCosine, quantization.noisiest?.product)
       throw new QuantizationRefused(unlike, finish(quality, []))
     })
     return finish(quality, files)
@@ -211,10 +212,9 @@ class Quantizer {
     return saveModel(this.#model, this.#output, { externalData, overwrite, hash, signal, accept, onProgress })
   }
 
-  #compare(temporary: string, data: DataSource): Promise<Quality | undefined> {
+  #compare(temporary: string, data: DataSource): Promise<Comparison> {
     this.#progress('comparing', 0, 1)
-    const { signal } = this.#options
-    return compareModels(this.#path, temporary, data.samples(), signal ? { signal } : {})
+    return compareModels(this.#path, temporary, data.samples(), { timed: true, signal: this.#options.signal })
   }
 
   #calibrationEntry(table: CalibrationTable | ForeignTable): QuantizationDocument['calibration'] {

@@ -95,9 +95,9 @@ class Gauge {
     const [reduced, axes] = layOut(x, channels, op)
     const keep = channels === undefined
     this.#statistics.push(
-      op.ReduceMax(reduced, axes, keep),
-      op.ReduceMin(reduced, axes, keep),
-      op.ReduceSum(reduced, axes, keep),
+      op.Reduce('Max', reduced, axes, keep),
+      op.Reduce('Min', reduced, axes, keep),
+      op.Reduce('Sum', reduced, axes, keep),
     )
     this.#shapes.push(op.Shape(reduced))
     const count = channels?.count ?? 1
@@ -109,7 +109,7 @@ class Gauge {
   logsumexp(scores: Value, probabilities: Value, axis: number): string {
     const op = this.#op
     const rank = rankOf(scores)
-    const along = [rank === undefined ? axis : rank + axis]
+    const along = rank === undefined ? axis : rank + axis
     const l = op.Sub(op.ReduceMax(scores, along), op.Log(op.ReduceMax(probabilities, along)))
     return this.#output(dtypeOf(scores) === dtypes.float ? l : op.Cast(l, dtypes.float))
   }

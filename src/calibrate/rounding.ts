@@ -66,7 +66,7 @@ class Gauge {
   }
 
   #mean(value: Value): string {
-    const mean = this.#ops.ReduceMean(value, [0], false)
+    const mean = this.#ops.Reduce('Mean', value, [0], false)
     mean.type = { kind: 'tensor', dtype: dtypes.float, shape: undefined }
     this.#graph.setOutput(this.#outputs++, mean)
     return mean.name

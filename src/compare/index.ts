@@ -1,3 +1,4 @@
 /** Two models on the same data: how alike their outputs are, and how long they take. */
-export type { Quality } from './quality.ts'
-export { compareModels } from './quality.ts'
+export type { CompareOptions, Comparison, OutputSimilarity } from './compare-models.ts'
+export { compareModels } from './compare-models.ts'
+export type { Similarity } from './similarity.ts'

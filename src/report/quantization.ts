@@ -1,4 +1,4 @@
-import type { Quality } from '../compare/index.ts'
+import type { Comparison } from '../compare/index.ts'
 import type { ProductReport, Recipe } from '../quantize/index.ts'
 import type { Warning } from '../rewrite/index.ts'
 import type { FileEntry, ModelEntry } from './document.ts'
@@ -42,22 +42,18 @@ export interface QuantizationDocument {
 export function quantizationEntry(
   recipe: Recipe,
   products: readonly ProductReport[],
-  quality: Quality | undefined,
+  comparison: Comparison | undefined,
   sizeRatio: number | undefined,
 ): QuantizationEntry {
   const quantized = products.filter((product) => product.quantized).length
+  const { all, latencyRatio } = comparison ?? {}
   return {
     ...{ recipe, quantized, float: products.length - quantized },
-    quality: quality
-      ? {
-          samples: quality.samples,
-          cosineMean: quality.cosineMean,
-          cosineWorst: quality.cosineWorst,
-          sqnrDb: finite(quality.sqnrDb),
-        }
+    quality: all
+      ? { samples: all.samples, cosineMean: all.cosine.mean, cosineWorst: all.cosine.worst, sqnrDb: finite(all.sqnrDb) }
       : null,
     sizeRatio: sizeRatio ?? null,
-    latencyRatio: quality ? finite(quality.latencyRatio) : null,
+    latencyRatio: latencyRatio === undefined ? null : finite(latencyRatio),
     products,
   }
 }

@@ -1,6 +1,7 @@
 import { bug } from '../errors.ts'
 import type { Attribute, DType, Graph, Node, ValueType } from '../ir/index.ts'
 import { attr, dtypes, Tensor, type Value } from '../ir/index.ts'
+import { functionOf } from '../ops/index.ts'
 
 /** Where built nodes go, and what they are called. */
 export interface Place {
@@ -9,7 +10,10 @@ export interface Place {
   readonly before: Node | undefined
   /** Prefix of the names of new nodes and values, usually the name of the node they stand for. */
   readonly name: string
-  /** Default-domain opset the nodes must be valid in. */
+  /**
+   * Default-domain opset the nodes must be valid in. Inside a function they are valid in the opset of the model too, in which
+   * ONNX Runtime reads a body, whatever the function says.
+   */
   readonly opset: number
 }
 
@@ -26,9 +30,18 @@ const floatAttribute = 1
  */
 export class Ops {
   readonly place: Place
+  readonly #opsets: readonly number[]
 
   constructor(place: Place) {
     this.place = place
+    const model = functionOf(place.graph) ? place.graph.model : undefined
+    this.#opsets = model ? [place.opset, model.opset] : [place.opset]
+  }
+
+  /** Whether what came with an opset is there in every opset of the place; `undefined` when only in one of them. */
+  has(opset: number): boolean | undefined {
+    const since = this.#opsets.map((own) => own >= opset)
+    return since.every(Boolean) ? true : since.some(Boolean) ? undefined : false
   }
 
   Add = (a: Value, b: Value) => this.#node('Add', [a, b])
@@ -93,20 +106,25 @@ export class Ops {
     return this.#node('Softmax', [x], { axis: attr.int(rank - 1) })
   }
 
-  ReduceMax(x: Value, axes: readonly number[], keepdims = true): Value {
-    return this.#reduce('ReduceMax', 18, x, axes, keepdims)
+  /** The maximum over one axis, which stays with length 1. */
+  ReduceMax(x: Value, axis: number): Value {
+    const maximum = this.#reduce('ReduceMax', x, [axis], true)
+    return maximum ?? (this.#insert('TopK', [x, this.ints([1])], { axis: attr.int(axis) }, 2)[0] as Value)
   }
 
-  ReduceMin(x: Value, axes: readonly number[], keepdims = true): Value {
-    return this.#reduce('ReduceMin', 18, x, axes, keepdims)
+  /** The sum over one axis, which stays with length 1. */
+  ReduceSum(x: Value, axis: number): Value {
+    const sum = this.#reduce('ReduceSum', x, [axis], true)
+    if (sum) return sum
+    const sums = this.#node('CumSum', [x, this.scalar(axis, dtypes.int64)])
+    return this.Slice(sums, [-1], [Number.MAX_SAFE_INTEGER], [axis])
   }
 
-  ReduceMean(x: Value, axes: readonly number[], keepdims = true): Value {
-    return this.#reduce('ReduceMean', 18, x, axes, keepdims)
-  }
-
-  ReduceSum(x: Value, axes: readonly number[], keepdims = true): Value {
-    return this.#reduce('ReduceSum', 13, x, axes, keepdims)
+  /** A reduction over several axes, outside of functions. */
+  Reduce(kind: 'Max' | 'Mean' | 'Min' | 'Sum', x: Value, axes: readonly number[], keepdims: boolean): Value {
+    const reduced = this.#reduce(`Reduce${kind}`, x, axes, keepdims)
+    if (!reduced) throw bug(`Reduce${kind} has no spelling in two opsets at once`)
+    return reduced
   }
 
   Unsqueeze(x: Value, axes: readonly number[]): Value {
@@ -128,10 +146,10 @@ export class Ops {
   SliceVector = (x: Value, start: Value, end: Value) => this.#node('Slice', [x, start, end, this.ints([0])])
 
   /** Constant padding; `pads` holds the begins of all axes, then the ends. `value` is 0 when left out. */
-  Pad(x: Value, pads: readonly number[], value = 0, dtype: DType = dtypes.float): Value {
+  Pad(x: Value, pads: readonly number[], value = 0, dtype?: DType | undefined): Value {
     if (this.place.opset < 11)
       return this.#node('Pad', [x], { mode: attr.string('constant'), pads: attr.ints(pads), value: attr.float(value) })
-    const fill = value === 0 ? undefined : this.scalar(value, dtype)
+    const fill = value === 0 ? undefined : this.like(x, dtype, [], [value])
     return this.#node('Pad', fill ? [x, this.ints(pads), fill] : [x, this.ints(pads)], {
       mode: attr.string('constant'),
     })
@@ -147,6 +165,12 @@ export class Ops {
     return this.constant(Tensor.scalar(dtype, value))
   }
 
+  /** A constant of the element type of `x`, also where that is not known before the model runs (float before opset 15). */
+  like(x: Value, dtype: DType | undefined, dims: readonly number[], numbers: readonly number[]): Value {
+    const constant = this.constant(Tensor.of(dtype ?? dtypes.float, dims, numbers))
+    return dtype === undefined && this.has(15) ? this.CastLike(constant, x) : constant
+  }
+
   /** An initializer with these contents: one that was made before where there is one, else a new one of the tensor's name. */
   constant(tensor: Tensor): Value {
     return constantIn(this.place.graph.outermost(), tensor)
@@ -158,9 +182,12 @@ export class Ops {
     return value
   }
 
-  #reduce(opType: string, axesAreInputFrom: number, x: Value, axes: readonly number[], keepdims: boolean): Value {
+  /** `undefined` where no spelling is valid in every opset of the place. */
+  #reduce(opType: string, x: Value, axes: readonly number[], keepdims: boolean): Value | undefined {
     const keep = { keepdims: attr.int(keepdims ? 1 : 0) }
-    return this.place.opset >= axesAreInputFrom
+    const asInput = this.has(opType === 'ReduceSum' ? 13 : 18)
+    if (asInput === undefined) return undefined
+    return asInput
       ? this.#node(opType, [x, this.ints(axes)], keep)
       : this.#node(opType, [x], { axes: attr.ints(axes), ...keep })
   }

@@ -1,5 +1,6 @@
-import type { Policies, Site } from '../attention/index.ts'
+import type { Site } from '../attention/index.ts'
 import type { Model } from '../ir/index.ts'
+import type { Facts } from '../ops/index.ts'
 import type { Quantization } from '../quantize/index.ts'
 import type { Form, TargetChoice } from '../targets/index.ts'
 import type { OptionSet, OptionValues } from './options.ts'
@@ -33,7 +34,10 @@ export type SinkOf = (site: Site) => number | readonly number[]
 export interface PassContext<O extends OptionSet = OptionSet> {
   readonly options: OptionValues<O>
   readonly target: TargetChoice
-  readonly policies: Policies
+  /** Every normaliser and its verdict, as the model was before the pass. */
+  readonly sites: readonly Site[]
+  /** Shapes and constants, of the model as it was before the pass. */
+  readonly facts: Facts
   readonly sink: SinkOf
   /** Take this form wherever its conditions hold, before the target's own order. */
   readonly form: Form | undefined

@@ -4,6 +4,7 @@ import type { Model } from '../ir/index.ts'
 import { isSorted, verify } from '../ir/index.ts'
 import type { Quantization } from '../quantize/index.ts'
 import type { Form, TargetChoice } from '../targets/index.ts'
+import { Analysis } from './analysis.ts'
 import { dropUnusedImport } from './opset.ts'
 import type { OptionSet } from './options.ts'
 import type { Pass, SinkOf, Stage, Switch } from './pass.ts'
@@ -47,6 +48,7 @@ export function runPipeline(model: Model, passes: readonly Pass[], settings: Pip
   const report = settings.report ?? new Report()
   const { sink = 0 } = settings
   const sinkOf = typeof sink === 'function' ? sink : () => sink
+  const analysis = new Analysis(model, settings.policies ?? {})
   const runs: PassRun[] = []
   const sorted = isSorted(model)
   const last = settings.stopAfter ?? 'lower'
@@ -56,16 +58,22 @@ export function runPipeline(model: Model, passes: readonly Pass[], settings: Pip
       const start = performance.now()
       const context = {
         target: settings.target,
-        policies: settings.policies ?? {},
         sink: sinkOf,
         form: settings.form,
         opset: settings.opset,
         quantization: settings.quantization,
         report,
         options: optionValues(pass, settings.options?.[pass.name] ?? {}),
+        get sites() {
+          return analysis.sites
+        },
+        get facts() {
+          return analysis.facts
+        },
       }
       const changed = blamed(`while running ${pass.name}`, () => pass.run(model, context))
       runs.push({ pass: pass.name, stage, changed, milliseconds: performance.now() - start })
+      if (changed > 0) analysis.forget()
       if (changed > 0) settings.dump?.(pass.name, model)
     }
     if (stage === 'lower') dropUnusedImport(model)
