@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { passes } from '../passes/index.ts'
+import { main } from '../src/cli/main.ts'
 import type { Model } from '../src/ir/index.ts'
 import { dtypes, Tensor, verify } from '../src/ir/index.ts'
 import { modelToBytes, openModel, parseModel, saveModel } from '../src/onnx/index.ts'
@@ -17,6 +18,7 @@ import { random } from '../src/runtime/random.ts'
 import { inputsOfExport, labelledExports } from './support/exports.ts'
 import { observe } from './support/observe.ts'
 import { runtimeOrSkip } from './support/ort.ts'
+import { recordedWorld } from './support/world.ts'
 
 const canRun = installedRuntime() !== undefined
 if (!canRun) console.log('skipped: quantization in ONNX Runtime, which is not installed')
@@ -265,5 +267,23 @@ describe.skipIf(!canRun)('quantize', () => {
     const { quantization } = await quantize(path, { synthetic: true, samples: 4, output })
     expect(quantization.quantized).toBe(1)
     expect(openModel(output).opset).toBe(13)
+  })
+
+  it('is a command that prints what it did, or one document', async () => {
+    const output = join(folder, 'out.onnx')
+    const args = ['quantize', bert(), '--synthetic', '--samples', '3', '-o', output]
+    const world = recordedWorld()
+    expect(await main(args, world)).toBe(0)
+    expect(world.out()).toContain('13 products quantized (int8), 0 left in float.')
+    expect(world.out()).toContain('made-up inputs')
+    const json = recordedWorld()
+    expect(await main([...args, '--overwrite', '--json', '--keep-float', '*pooler*'], json)).toBe(0)
+    expect(JSON.parse(json.out()).quantization).toMatchObject({ recipe: 'int8', quantized: 12, float: 1 })
+  })
+
+  it('needs data for ranges that are fixed', async () => {
+    const world = recordedWorld()
+    expect(await main(['quantize', bert(), '-o', join(folder, 'out.onnx')], world)).toBe(2)
+    expect(world.err()).toContain('--data')
   })
 })
