@@ -4,7 +4,7 @@ import { usage } from './errors.ts'
 import { matcher } from './names.ts'
 import type { ExternalData } from './onnx/index.ts'
 import type { PipelineSettings, SinkOf, Stage } from './rewrite/index.ts'
-import { newestRaised } from './rewrite/index.ts'
+import { newestRaised } from './rewrite/raise/limits.ts'
 import type { Form, Provider, TargetChoice } from './targets/index.ts'
 import { compareVersions, forms, providers, targets } from './targets/index.ts'
 

@@ -19,10 +19,11 @@ export type {
   ProductReport,
   QuantizationSettings,
   Quantizer,
-  Recipe,
   RoundingMeans,
 } from './quantization.ts'
-export { defaultSettings, Quantization, recipes } from './quantization.ts'
+export { defaultSettings, Quantization } from './quantization.ts'
+export type { Recipe } from './recipes.ts'
+export { recipes } from './recipes.ts'
 export type { Migration } from './smoothing.ts'
 export { migrationOf } from './smoothing.ts'
 export type { ChannelStatistics, Range, RangeMethod, Statistics, ValueStatistics } from './statistics.ts'

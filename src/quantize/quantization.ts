@@ -2,16 +2,10 @@ import type { Node, Value } from '../ir/index.ts'
 import { dtypes } from '../ir/index.ts'
 import { constantTensor } from '../ops/index.ts'
 import type { Affine } from './affine.ts'
+import type { Recipe } from './recipes.ts'
 import type { Migration } from './smoothing.ts'
 import type { ChannelStatistics, RangeMethod, Statistics, ValueStatistics } from './statistics.ts'
 import { transformed, transformedChannels } from './statistics.ts'
-
-/**
- * What is made of the weights and the activations: both s8 and u8, by ranges of calibration (`int8`) or of each run
- * (`int8-dynamic`), or weights alone, in blocks.
- */
-export const recipes = ['int8', 'int8-dynamic', 'weights-int8', 'weights-int4'] as const
-export type Recipe = (typeof recipes)[number]
 
 export interface QuantizationSettings {
   readonly recipe: Recipe

@@ -38,7 +38,7 @@ export { approximate, changesMaths, definePass, equivalent, reportsOnly, stages 
 export type { PassRun, PipelineResult, PipelineSettings } from './pipeline.ts'
 export { runPipeline } from './pipeline.ts'
 export type { Obstacle, Raise } from './raise/index.ts'
-export { newestRaised, planRaise } from './raise/index.ts'
+export { planRaise } from './raise/index.ts'
 export type { SiteReport, Warning } from './report.ts'
 export { Report } from './report.ts'
 export type { Softmax1Sink } from './softmax1-node.ts'

@@ -1,6 +1,6 @@
 import { exitCodes } from '../../errors.ts'
 import type { RangeMethod } from '../../quantize/index.ts'
-import { recipes } from '../../quantize/index.ts'
+import { recipes } from '../../quantize/recipes.ts'
 import type { QuantizeOptions } from '../../quantize.ts'
 import type { QuantizationDocument } from '../../report/index.ts'
 import type { Arguments, FlagTable } from '../command.ts'

@@ -1,13 +1,9 @@
 import type { Graph, Model, Node } from '../../ir/index.ts'
 import { Facts } from '../../ops/index.ts'
+import { newestRaised, oldestRaised } from './limits.ts'
 import type { RaiseRule } from './rules.ts'
 import { rules } from './rules.ts'
 import { unchanged } from './unchanged.ts'
-
-/** The oldest opset a model is raised from: before it, broadcasting was another. */
-const oldest = 7
-/** The newest opset the rules reach. */
-export const newestRaised = 21
 
 /** A node that cannot be raised, or a scope whose opset is too old. */
 export interface Obstacle {
@@ -61,8 +57,8 @@ function tooNew(opset: number): Obstacle {
 }
 
 function obstaclesIn({ graph, opset: from }: Scope, to: number, facts: Facts): Obstacle[] {
-  if (from < oldest)
-    return [{ node: undefined, reason: `it is of opset ${from}, and ${oldest} is the oldest that is read` }]
+  if (from < oldestRaised)
+    return [{ node: undefined, reason: `it is of opset ${from}, and ${oldestRaised} is the oldest that is read` }]
   return [...nodesOf(graph)].flatMap((node) => {
     const reason = objection(node, from, to, facts)
     return reason === undefined ? [] : [{ node: node.label, reason: `"${node.label}" is a ${node.op} that ${reason}` }]
