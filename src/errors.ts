@@ -82,6 +82,105 @@ export function bug(message: string, at: Place = {}): ConvertError {
   )
 }
 
+/** Calibration was stopped; what was seen until then is kept. */
+export function calibrationInterrupted(path: string, done: number, wanted: number): ConvertError {
+  return new ConvertError(
+    'calibration-interrupted',
+    'interrupted',
+    `interrupted after ${done} of ${wanted} samples, which are in "${path}"`,
+    { path },
+    'Go on with the same command and --resume.',
+  )
+}
+
+/** A file that should be a calibration table is none, or a damaged one. */
+export function calibrationMalformed(path: string, what: string): ConvertError {
+  return new ConvertError(
+    'calibration-malformed',
+    'data',
+    `"${path}" is not a calibration table: ${what}`,
+    { path },
+    'Make one with: outeffhop-convert calibrate MODEL --data D -o TABLE. Tables of ONNX Runtime and TensorRT are read too.',
+  )
+}
+
+/** A weight meets infinity or NaN. */
+export function calibrationNotFinite(value: string, sample: string): ConvertError {
+  return new ConvertError(
+    'calibration-not-finite',
+    'data',
+    `"${value}" is infinite or not a number on sample "${sample}"`,
+    { value },
+    'Look at the input of that sample. --on-bad-sample skip leaves such samples out.',
+  )
+}
+
+/** Parts of a table have a sample in common. */
+export function calibrationOverlap(sample: number): ConvertError {
+  return new ConvertError(
+    'calibration-overlap',
+    'data',
+    `sample ${sample} is in two of the parts`,
+    {},
+    'Merge each part once, and parts of one division only: --shard 1/N to --shard N/N with the same N.',
+  )
+}
+
+/** The table was made with another model. */
+export function calibrationStale(path?: string): ConvertError {
+  return new ConvertError(
+    'calibration-stale',
+    'data',
+    `the calibration table${path === undefined ? '' : ` "${path}"`} was made with another model`,
+    at(path),
+    'Calibrate this model: outeffhop-convert calibrate MODEL --data D -o TABLE.',
+  )
+}
+
+/** Two tables cannot be put together. */
+export function calibrationUnlike(what: string): ConvertError {
+  return new ConvertError(
+    'calibration-unlike',
+    'data',
+    `the calibration tables cannot be put together: one was made with ${what}`,
+    {},
+    'Give the same --data, --samples, --seed, --all, --method and --moments to every part.',
+  )
+}
+
+/** No calibration table of that name, or it cannot be read. */
+export function calibrationUnreadable(path: string, reason: string): ConvertError {
+  return new ConvertError(
+    'calibration-unreadable',
+    'data',
+    `the calibration table "${path}" cannot be read (${reason})`,
+    { path },
+    'Check the path.',
+  )
+}
+
+/** A table of a later version of this program. */
+export function calibrationVersion(path: string, version: unknown, known: number): ConvertError {
+  return new ConvertError(
+    'calibration-version',
+    'data',
+    `"${path}" is a calibration table of version ${version}, and this program reads version ${known}`,
+    { path },
+    'Use the program it was made with, or calibrate again.',
+  )
+}
+
+/** A range is asked for that extremes do not tell. */
+export function calibrationWithoutHistograms(value: string, method: string): ConvertError {
+  return new ConvertError(
+    'calibration-without-histograms',
+    'data',
+    `the calibration table has no histogram of "${value}", which the method "${method}" needs`,
+    { value },
+    'Calibrate again without --method min-max or moving-average.',
+  )
+}
+
 /** A sample cannot be used, and samples are not skipped. */
 export function dataBadSample(id: string, reason: string): ConvertError {
   return new ConvertError(
@@ -231,105 +330,6 @@ export function dataShape(from: string, rows: readonly DataMismatch[]): ConvertE
     `"${from}" has other shapes than the model:\n${mismatchTable(rows)}`,
     {},
     'The leading axis is the samples; every other axis has to be that of the input.',
-  )
-}
-
-/** Calibration was stopped; what was seen until then is kept. */
-export function calibrationInterrupted(path: string, done: number, wanted: number): ConvertError {
-  return new ConvertError(
-    'calibration-interrupted',
-    'interrupted',
-    `interrupted after ${done} of ${wanted} samples, which are in "${path}"`,
-    { path },
-    'Go on with the same command and --resume.',
-  )
-}
-
-/** A file that should be a calibration table is none, or a damaged one. */
-export function calibrationMalformed(path: string, what: string): ConvertError {
-  return new ConvertError(
-    'calibration-malformed',
-    'data',
-    `"${path}" is not a calibration table: ${what}`,
-    { path },
-    'Make one with: outeffhop-convert calibrate MODEL --data D -o TABLE. Tables of ONNX Runtime and TensorRT are read too.',
-  )
-}
-
-/** No calibration table of that name, or it cannot be read. */
-export function calibrationUnreadable(path: string, reason: string): ConvertError {
-  return new ConvertError(
-    'calibration-unreadable',
-    'data',
-    `the calibration table "${path}" cannot be read (${reason})`,
-    { path },
-    'Check the path.',
-  )
-}
-
-/** A weight meets infinity or NaN. */
-export function calibrationNotFinite(value: string, sample: string): ConvertError {
-  return new ConvertError(
-    'calibration-not-finite',
-    'data',
-    `"${value}" is infinite or not a number on sample "${sample}"`,
-    { value },
-    'Look at the input of that sample. --on-bad-sample skip leaves such samples out.',
-  )
-}
-
-/** Parts of a table have a sample in common. */
-export function calibrationOverlap(sample: number): ConvertError {
-  return new ConvertError(
-    'calibration-overlap',
-    'data',
-    `sample ${sample} is in two of the parts`,
-    {},
-    'Merge each part once, and parts of one division only: --shard 1/N to --shard N/N with the same N.',
-  )
-}
-
-/** The table was made with another model. */
-export function calibrationStale(path?: string): ConvertError {
-  return new ConvertError(
-    'calibration-stale',
-    'data',
-    `the calibration table${path === undefined ? '' : ` "${path}"`} was made with another model`,
-    at(path),
-    'Calibrate this model: outeffhop-convert calibrate MODEL --data D -o TABLE.',
-  )
-}
-
-/** Two tables cannot be put together. */
-export function calibrationUnlike(what: string): ConvertError {
-  return new ConvertError(
-    'calibration-unlike',
-    'data',
-    `the calibration tables cannot be put together: one was made with ${what}`,
-    {},
-    'Give the same --data, --samples, --seed, --all, --method and --moments to every part.',
-  )
-}
-
-/** A table of a later version of this program. */
-export function calibrationVersion(path: string, version: unknown, known: number): ConvertError {
-  return new ConvertError(
-    'calibration-version',
-    'data',
-    `"${path}" is a calibration table of version ${version}, and this program reads version ${known}`,
-    { path },
-    'Use the program it was made with, or calibrate again.',
-  )
-}
-
-/** A range is asked for that extremes do not tell. */
-export function calibrationWithoutHistograms(value: string, method: string): ConvertError {
-  return new ConvertError(
-    'calibration-without-histograms',
-    'data',
-    `the calibration table has no histogram of "${value}", which the method "${method}" needs`,
-    { value },
-    'Calibrate again without --method min-max or moving-average.',
   )
 }
 
