@@ -1,5 +1,3 @@
-import { findSites } from '../src/attention/index.ts'
-import { Facts } from '../src/ops/index.ts'
 import { changesMaths, convertInPlace, definePass, SharedValues } from '../src/rewrite/index.ts'
 
 const operators = new Set(['Attention', 'com.microsoft::MultiHeadAttention'])
@@ -13,10 +11,9 @@ export const addZeroKey = definePass({
   stage: 'hopfield',
   summary: 'Give fused attention operators a zero key and a zero value.',
   effect: changesMaths,
-  run(model, context) {
-    const facts = new Facts()
+  run(_model, context) {
     const shared = new SharedValues()
-    const sites = findSites(model, context.policies).filter((site) => operators.has(site.node.op))
-    return sites.filter((site) => convertInPlace(site, context, facts, shared)).length
+    const sites = context.sites.filter((site) => operators.has(site.node.op))
+    return sites.filter((site) => convertInPlace(site, context, shared)).length
   },
 })

@@ -1,7 +1,6 @@
 import type { Site } from '../src/attention/index.ts'
-import { findSites } from '../src/attention/index.ts'
 import type { Node } from '../src/ir/index.ts'
-import { Facts } from '../src/ops/index.ts'
+import type { Facts } from '../src/ops/index.ts'
 import type { Expansion, PassContext, SiteReport, Unsupported } from '../src/rewrite/index.ts'
 import {
   definePass,
@@ -35,11 +34,11 @@ export const expandAttention = definePass({
   stage: 'recognize',
   summary: 'Open fused attention operators that cannot take a sink where they stand.',
   effect: equivalent,
-  run(model, context) {
-    const facts = new Facts()
+  run(_model, context) {
+    const { facts } = context
     const shared = new SharedValues()
     let expanded = 0
-    for (const site of findSites(model, context.policies)) {
+    for (const site of context.sites) {
       // All of them, so that the report lists sites in the order of the file.
       context.report.add(site)
       if (site.verdict.kind === 'fused' && expand(site, facts, shared, context)) expanded++
@@ -78,6 +77,8 @@ function open(
   const bench = new Workbench(node, dtype, facts, shared)
   if (bench.op.place.opset < 9)
     return `"${node.label}" is in a model of opset ${bench.op.place.opset}; masks need opset 9`
+  if (bench.op.has(13) === undefined)
+    return `"${node.label}" is in a function of opset ${bench.op.place.opset} in a model of opset ${node.graph.model?.opset}`
   const result = expansion(node, bench)
   if ('unsupported' in result) return `"${node.label}" ${result.unsupported}`
   const renamed = replaceNode(node, result.outputs)

@@ -1,6 +1,7 @@
 import type { Block, NoBlock, Site } from '../src/attention/index.ts'
-import { blockOf, findSites } from '../src/attention/index.ts'
-import { dtypeOf, Facts, functionOf } from '../src/ops/index.ts'
+import { blockOf } from '../src/attention/index.ts'
+import type { Facts } from '../src/ops/index.ts'
+import { dtypeOf, functionOf } from '../src/ops/index.ts'
 import type { PassContext } from '../src/rewrite/index.ts'
 import {
   blockForms,
@@ -29,14 +30,12 @@ export const formHopfieldBlocks = definePass({
   summary: 'Make one node of a whole attention step where the target has one operator for it.',
   effect: equivalent,
   run(model, context) {
-    const facts = new Facts()
+    const { facts } = context
     const shared = new SharedValues()
     // In the order of the nodes that are replaced, so that what blocks share stands before all of them.
     const order = new Map([...model.graphs()].flatMap((graph) => [...graph.nodes()]).map((node, i) => [node, i]))
     const place = (site: Site): number => order.get(site.values[0]?.node ?? site.node) ?? 0
-    const sites = findSites(model)
-      .filter((site) => isSoftmax1(site.node))
-      .sort((a, b) => place(a) - place(b))
+    const sites = context.sites.filter((site) => isSoftmax1(site.node)).sort((a, b) => place(a) - place(b))
     return sites.filter((site) => form(site, facts, shared, context)).length
   },
 })

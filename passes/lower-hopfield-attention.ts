@@ -1,5 +1,4 @@
 import { annotate } from '../src/ir/index.ts'
-import { Facts } from '../src/ops/index.ts'
 import { definePass, equivalent, isHopfield, lowerHopfield, SharedValues } from '../src/rewrite/index.ts'
 
 /**
@@ -11,8 +10,7 @@ export const lowerHopfieldAttention = definePass({
   stage: 'lower',
   summary: 'Spell HopfieldAttention with the fused operator of its form.',
   effect: equivalent,
-  run(model, { report, target }) {
-    const facts = new Facts()
+  run(model, { report, target, facts }) {
     const shared = new SharedValues()
     let lowered = 0
     for (const graph of [...model.graphs()]) {

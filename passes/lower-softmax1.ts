@@ -1,8 +1,7 @@
 import type { Site } from '../src/attention/index.ts'
-import { findSites } from '../src/attention/index.ts'
 import type { Node } from '../src/ir/index.ts'
 import { annotate } from '../src/ir/index.ts'
-import { dtypeOf, Facts } from '../src/ops/index.ts'
+import { dtypeOf } from '../src/ops/index.ts'
 import type { PassContext } from '../src/rewrite/index.ts'
 import {
   Columns,
@@ -27,8 +26,9 @@ export const lowerSoftmax1 = definePass({
   summary: 'Spell Softmax1 with a zero key, or with primitives where that cannot be.',
   effect: equivalent,
   run(model, context) {
-    const columns = new Columns(new Facts())
-    const sites = findSites(model).filter((site) => isSoftmax1(site.node))
+    if (![...model.graphs()].some((graph) => [...graph.nodes()].some(isSoftmax1))) return 0
+    const columns = new Columns(context.facts)
+    const sites = context.sites.filter((site) => isSoftmax1(site.node))
     for (const site of sites) lower(site, columns, context)
     return sites.length
   },

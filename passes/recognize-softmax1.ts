@@ -1,8 +1,8 @@
 import type { Site } from '../src/attention/index.ts'
-import { findSites } from '../src/attention/index.ts'
 import type { Node, Value } from '../src/ir/index.ts'
 import { annotationOf } from '../src/ir/index.ts'
-import { Facts, sliceBounds } from '../src/ops/index.ts'
+import type { Facts } from '../src/ops/index.ts'
+import { sliceBounds } from '../src/ops/index.ts'
 import { definePass, equivalent, insertSoftmax1, removeDead } from '../src/rewrite/index.ts'
 
 /**
@@ -18,13 +18,13 @@ export const recognizeSoftmax1 = definePass({
   stage: 'recognize',
   summary: 'Turn every spelling of Softmax1 into one node.',
   effect: equivalent,
-  run(model, { policies, report }) {
+  run(_model, { sites, facts, report }) {
     let changed = 0
-    for (const site of findSites(model, policies)) {
+    for (const site of sites) {
       if (site.verdict.kind !== 'already-softmax1' || annotationOf(site.node, 'form') !== undefined) continue
       const sink = site.sink.kind === 'zero' ? 0 : site.sink.kind === 'constant' ? shared(site.sink.value) : undefined
       if (sink === undefined || (typeof sink !== 'number' && !site.heads)) continue
-      const whole = direct.has(site.spelling) ? site : withoutColumn(site)
+      const whole = direct.has(site.spelling) ? site : withoutColumn(site, facts)
       if (!whole) continue
       report.add(whole)
       insertSoftmax1(whole, sink)
@@ -42,9 +42,8 @@ function shared(values: readonly number[]): number | readonly number[] {
 }
 
 /** The site with the appended column left out at both ends, when nothing but the cut of just that column reads the result. */
-function withoutColumn(site: Site): Site | undefined {
+function withoutColumn(site: Site, facts: Facts): Site | undefined {
   if (site.spelling !== 'softmax1-pad-slice') return undefined
-  const facts = new Facts()
   const append = site.input?.producer
   const [cut, ...others] = site.output.consumers
   const output = cut?.output()

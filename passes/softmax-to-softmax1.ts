@@ -1,4 +1,3 @@
-import { findSites } from '../src/attention/index.ts'
 import { changesMaths, definePass, insertSoftmax1, removeDead } from '../src/rewrite/index.ts'
 
 /**
@@ -12,9 +11,9 @@ export const softmaxToSoftmax1 = definePass({
   stage: 'hopfield',
   summary: 'Normalise attention with Softmax1 instead of softmax.',
   effect: changesMaths,
-  run(model, { policies, sink, report }) {
+  run(_model, { sites, sink, report }) {
     let changed = 0
-    for (const site of findSites(model, policies)) {
+    for (const site of sites) {
       const entry = report.add(site)
       if (site.verdict.kind !== 'attention') continue
       entry.sink = sink(site)
@@ -22,7 +21,7 @@ export const softmaxToSoftmax1 = definePass({
       removeDead(site.nodes)
       entry.converted = true
       changed++
-      for (const note of site.notes) report.warn('site-note', note, { node: node.label })
+      for (const note of site.notes) report.warn('site-note', note, { node: node.label, graph: site.graphPath })
     }
     return changed
   },

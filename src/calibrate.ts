@@ -7,8 +7,9 @@ import { openData } from './data/index.ts'
 import { checkOutput } from './emit/index.ts'
 import { calibrationInterrupted, usage } from './errors.ts'
 import { closeModel, openModel, requireExternalData } from './onnx/index.ts'
+import { describeCalibration } from './report/calibration.ts'
 import type { CalibrationDocument } from './report/index.ts'
-import { describeCalibration, describeModel } from './report/index.ts'
+import { describeModel } from './report/index.ts'
 
 export interface CalibrateOptions extends DataOptions, Omit<CollectSettings, 'resume'> {
   /** The table to write. */

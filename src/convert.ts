@@ -1,19 +1,32 @@
 /** The whole conversion on one screen: open, run the passes, check, write, try the result, report. */
 import { passes } from '../passes/index.ts'
-import { checkOutput, defaultOutput, dumpInto, writeText } from './emit/index.ts'
-import { ConvertError, nothingToConvert, siteLeft } from './errors.ts'
+import { checkDump, checkOutput, defaultOutput, dumpInto, writeText } from './emit/index.ts'
+import { brokenGraph, ConvertError, nothingToConvert, siteLeft } from './errors.ts'
 import { patternUnused } from './explain.ts'
-import { Model } from './ir/index.ts'
-import { closeModel, modelToBytes, openModel, requireExternalData, saveModel } from './onnx/index.ts'
+import { isSorted, Model, verify } from './ir/index.ts'
+import {
+  checkModelFile,
+  checkOptions,
+  closeModel,
+  modelToBytes,
+  openModel,
+  originalOf,
+  requireExternalData,
+  saveModel,
+} from './onnx/index.ts'
+import { convertKinds } from './option-kinds.ts'
 import type { ConvertOptions } from './options.ts'
-import { policiesOf, sinkOf, targetOf, unmatched } from './options.ts'
-import type { ReportDocument, Verification } from './report/index.ts'
+import { policiesOf, switchesOf, targetOf, unmatched } from './options.ts'
+import { ConversionRefused } from './refused.ts'
+import type { ReportDocument } from './report/index.ts'
 import { describeModel, describeRun, isAllSoftmax1, unconverted } from './report/index.ts'
 import type { PipelineResult, Report } from './rewrite/index.ts'
 import { runPipeline } from './rewrite/index.ts'
+import type { SinkPlan } from './sinks.ts'
+import { measureChange, planSinks, refuseDrift, withMeasured } from './sinks.ts'
 import type { TargetChoice } from './targets/index.ts'
 import { raisedFor } from './targets/index.ts'
-import { verifyConverted, withVerification } from './verification.ts'
+import type { Candidate } from './verification.ts'
 
 /** A model by its path, as the bytes of an ONNX file, or opened. */
 export type ModelInput = string | Uint8Array | Model
@@ -25,50 +38,47 @@ export interface ConvertResult {
   readonly bytes: Uint8Array | undefined
 }
 
-/** A conversion that a check refused, with the report that says why. Nothing was written. */
-export class ConversionRefused extends ConvertError {
-  readonly document: ReportDocument
-
-  constructor(reason: ConvertError, document: ReportDocument) {
-    super(reason.code, reason.kind, reason.message, reason.at, reason.hint)
-    this.document = document
-  }
-}
-
 /**
  * Rewrites every attention softmax of a model to Softmax1, `exp(x_i) / (exp(sink) + Σ exp(x_j))`, and writes the result.
  *
- * A path is converted to a file beside it, bytes to bytes, an opened model in place (save it with `saveModel`). Where
- * onnxruntime-node is installed, a written file is loaded and run once before this returns.
+ * A path is converted to a file beside it, bytes to bytes, an opened model in place (save it with `saveModel`, or name an
+ * `output`). Where onnxruntime-node is installed, a file is loaded and run once before it takes its place.
  *
  * Throws a {@link ConvertError}; its subclass {@link ConversionRefused} when nothing could be converted (`allowNone` accepts
  * that) or when `requireAll` was given and attention is left.
  */
 export async function convert(input: ModelInput, options: ConvertOptions = {}): Promise<ConvertResult> {
+  checkOptions(options, convertKinds)
   const choice = targetOf(options)
+  if (typeof input === 'string') checkModelFile(input)
   const output = outputOf(input, options)
+  if (options.dump !== undefined) checkDump(options.dump)
   const model = input instanceof Model ? input : openModel(input)
   try {
     if (output !== undefined) requireExternalData(model)
+    const original = originalOf(model)
     // A version nobody asked for is at least the one the input model needs.
     const target = options.targetVersion === undefined ? raisedFor(model, choice) : choice
     const described = await describeModel(model, options)
-    const run = rewrite(model, target, options)
+    const sinks = await planSinks(model, options)
+    const run = blamed(original, () => rewrite(model, target, sinks, options))
     warnAbout(run.report, choice, target, options)
-    const document = describeRun('convert', { model: described, target, sink: options.sink ?? 0, ...run })
+    const document = sinks.describe(
+      describeRun('convert', { model: described, target, sink: sinks.words, changeOf: sinks.changeOf, ...run }),
+    )
     refuse(document, options)
     if (options.dryRun || output === undefined || isDone(document, model, options)) {
       const bytes = input instanceof Uint8Array && !options.dryRun ? modelToBytes(model) : undefined
       return { document, bytes }
     }
-    return { document: await write(input, model, output, document, options), bytes: undefined }
+    return { document: await write({ model, original }, output, document, sinks, options), bytes: undefined }
   } finally {
     if (model !== input) closeModel(model)
   }
 }
 
 /** Runs the passes over the model, in place. */
-function rewrite(model: Model, target: TargetChoice, options: ConvertOptions): PipelineResult {
+function rewrite(model: Model, target: TargetChoice, { sink }: SinkPlan, options: ConvertOptions): PipelineResult {
   const { form, stopAfter, onProgress } = options
   const dumpText = options.dump === undefined ? undefined : dumpInto(options.dump)
   dumpText?.('input', model)
@@ -78,11 +88,38 @@ function rewrite(model: Model, target: TargetChoice, options: ConvertOptions): P
     onProgress?.('convert', passes.findIndex(({ name }) => name === pass) + 1, passes.length)
   }
   const policies = policiesOf(options)
-  const run = runPipeline(model, passes, { target, policies, sink: sinkOf(options.sink), form, stopAfter, dump })
+  const run = runPipeline(model, passes, { target, policies, sink, form, stopAfter, dump, ...switchesOf(options) })
   for (const pattern of unmatched(options, [...run.report.sites.values()])) {
     run.report.warn('pattern-unused', patternUnused(pattern))
   }
   return run
+}
+
+/** A fault in the middle of the work is the input's where the input has it, too. */
+function blamed<T>(original: string | Uint8Array | undefined, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    if (original !== undefined && error instanceof ConvertError && error.kind === 'bug') checkGraphs(original)
+    throw error
+  }
+}
+
+/** Throws `broken-graph` for a model that no runtime could run. */
+function checkGraphs(input: string | Uint8Array): void {
+  const model = openModel(input)
+  try {
+    verify(model, isSorted(model))
+  } catch (error) {
+    if (!(error instanceof ConvertError)) throw error
+    throw brokenGraph(
+      error.message.replace('invariant broken', 'the model is not valid'),
+      error.at.node ?? '',
+      error.at,
+    )
+  } finally {
+    closeModel(model)
+  }
 }
 
 /** The file to write: what was asked for, or `NAME.outeffhop.onnx` beside a model given by path. */
@@ -101,8 +138,10 @@ function endsEarly(stopAfter: ConvertOptions['stopAfter']): boolean {
   return stopAfter !== undefined && stopAfter !== 'lower'
 }
 
-function refuse(document: ReportDocument, { allowNone, requireAll, stopAfter }: ConvertOptions): void {
+function refuse(document: ReportDocument, options: ConvertOptions): void {
+  const { allowNone, requireAll, stopAfter } = options
   if (endsEarly(stopAfter)) return
+  refuseDrift(document, options)
   const left = unconverted(document.sites)
   if (requireAll && left.length > 0) throw new ConversionRefused(siteLeft(left.map((site) => site.node)), document)
   const { converted, sites } = document.counts
@@ -118,25 +157,27 @@ function isDone(document: ReportDocument, model: Model, { output }: ConvertOptio
 
 /** Writes the result; where it can be tried, it takes its place only after ONNX Runtime accepted it. */
 async function write(
-  input: ModelInput,
-  model: Model,
+  { model, original }: Pick<Candidate, 'model' | 'original'>,
   output: string,
   document: ReportDocument,
+  sinks: SinkPlan,
   options: ConvertOptions,
 ): Promise<ReportDocument> {
   if (endsEarly(options.stopAfter)) return { ...document, files: [writeText(output, model)] }
   const { externalData, overwrite, hash, signal, onProgress } = options
-  let verification: Verification | undefined
+  let complete = (written: ReportDocument): ReportDocument => written
   const accept = async (path: string) => {
-    if (options.verify === false || typeof input !== 'string') return
+    if (options.verify === false) return
     onProgress?.('verify', 0, 1)
     const { runtime } = document.requires
-    verification = await verifyConverted({ model, path, original: input, runtime }, signal)
+    const { verifyConverted, withVerification } = await import('./verification.ts')
+    const verification = await verifyConverted({ model, path, original, runtime }, signal)
+    const measured = verification.loaded ? await measureChange(original, path, sinks, options) : null
+    complete = (written) => withMeasured(withVerification(written, verification), measured)
   }
   const progress = (done: number, total: number) => onProgress?.('write', done, total)
   const files = await saveModel(model, output, { externalData, overwrite, hash, signal, accept, onProgress: progress })
-  const written = { ...document, files }
-  return verification === undefined ? written : withVerification(written, verification)
+  return complete({ ...document, files })
 }
 
 /** Says where a wish could not be met. */
@@ -147,13 +188,10 @@ function warnAbout(report: Report, asked: TargetChoice, target: TargetChoice, { 
       `the model itself needs ${target.target.name} ${target.version}, and so does the result`,
     )
   if (form === undefined) return
-  const other = [...report.sites.values()].filter((site) => site.converted && site.form !== form)
-  const [first] = other
-  const why = first?.rejectedForms.find((rejected) => rejected.form === form)?.reason
-  if (first)
-    report.warn(
-      'form-not-used',
-      `the form "${form}" was not taken for ${other.length} of the converted sites${why === undefined ? '' : `: it ${why}`}`,
-      { node: first.node },
-    )
+  for (const site of report.sites.values()) {
+    if (!site.converted || site.form === null || site.form === form) continue
+    const why = site.rejectedForms.find((rejected) => rejected.form === form)?.reason
+    const message = `the form "${form}" was not taken${why === undefined ? '' : `: it ${why}`}`
+    report.warn('form-not-used', message, { node: site.node, graph: site.graph })
+  }
 }

@@ -250,6 +250,17 @@ export function dataInputMissing(from: string, rows: readonly DataMismatch[]): C
   )
 }
 
+/** An input that is a sequence, a map or an optional. */
+export function dataInputType(name: string): ConvertError {
+  return new ConvertError(
+    'data-input-type',
+    'data',
+    `input "${name}" is not a tensor, and only tensors can be fed`,
+    { value: name },
+    'Cut the model behind this input, or export it with tensors as inputs.',
+  )
+}
+
 /** The data differs from the inputs in several ways. */
 export function dataMismatch(from: string, rows: readonly DataMismatch[]): ConvertError {
   return new ConvertError(
@@ -344,6 +355,17 @@ export function dataSize(name: string, bytes: number, expected: number, at: Plac
   )
 }
 
+/** No inputs can be made up for this model. */
+export function dataSynthetic(reason: string): ConvertError {
+  return new ConvertError(
+    'data-synthetic',
+    'data',
+    `no synthetic data can be made: ${reason}`,
+    {},
+    'Give real data with --data SOURCE.',
+  )
+}
+
 /** Text without a tokenizer. */
 export function dataTokenizer(path: string): ConvertError {
   return new ConvertError(
@@ -401,7 +423,24 @@ export function dataUnknown(path: string, what: string): ConvertError {
 
 /** Something inside a known format that is not read. */
 export function dataUnsupported(path: string, what: string): ConvertError {
-  return new ConvertError('data-unsupported', 'data', `"${path}": ${what}`, { path }, 'Write it in another way.')
+  return new ConvertError(
+    'data-unsupported',
+    'data',
+    `"${path}": ${what}`,
+    { path },
+    'Write plain numbers in tensor types, in samples below 2 GiB.',
+  )
+}
+
+/** The folder for text files is a file, or in one. */
+export function dumpIsFile(path: string): ConvertError {
+  return new ConvertError(
+    'dump-is-file',
+    'output',
+    `"${path}" is a file, and the text files of --dump need a folder`,
+    { path },
+    'Name a folder; one that does not exist is created.',
+  )
 }
 
 /** A tensor was read whose data the text form of the model left out. */
@@ -545,7 +584,7 @@ export function modelUnreadable(path: string, cause: Error): ConvertError {
   return new ConvertError(
     'model-unreadable',
     'model',
-    `"${path}" cannot be read: ${cause.message}`,
+    `"${path}" cannot be read: ${systemReason(cause)}`,
     { path },
     'Check that you may read the file.',
     cause,
@@ -596,6 +635,17 @@ export function outputFull(path: string, bytes: number): ConvertError {
   )
 }
 
+/** What should be the folder of an output is a file. */
+export function outputInFile(folder: string): ConvertError {
+  return new ConvertError(
+    'output-in-file',
+    'output',
+    `"${folder}" is a file, and nothing can be written into it`,
+    { path: folder },
+    'Name a folder that exists: -o FOLDER/model.onnx.',
+  )
+}
+
 /** The output names a folder. */
 export function outputIsFolder(path: string): ConvertError {
   return new ConvertError(
@@ -619,13 +669,14 @@ export function outputIsInput(path: string): ConvertError {
 }
 
 /** The system refuses to write a file. */
-export function outputNotWritable(path: string, reason: string): ConvertError {
+export function outputNotWritable(path: string, cause: unknown): ConvertError {
   return new ConvertError(
     'output-refused',
     'output',
-    `"${path}" cannot be written (${reason})`,
+    `"${path}" cannot be written: ${systemReason(cause)}`,
     { path },
     'Check permissions and free space, or choose another place with -o FILE.',
+    cause,
   )
 }
 
@@ -637,6 +688,28 @@ export function outputTooLarge(path: string | undefined, bytes: number): Convert
     `the model would be one file of ${(bytes / 2 ** 30).toFixed(1)} GiB, and no runtime reads more than 2 GiB`,
     path === undefined ? {} : { path },
     'Keep the weights in a file of their own: --external-data auto or always.',
+  )
+}
+
+/** Nothing in a model could be quantized. */
+export function quantizationNothing(products: number): ConvertError {
+  return new ConvertError(
+    'quantization-nothing',
+    'checkFailed',
+    products === 0 ? 'the model multiplies nothing with a weight' : 'nothing in the model was quantized',
+    {},
+    'Products with a weight and why each stays in float are in the report: --json.',
+  )
+}
+
+/** The outputs of a quantized model do not resemble those of the model it was made of. */
+export function quantizationUnlike(cosine: number, least: number, blame: string | undefined): ConvertError {
+  return new ConvertError(
+    'quantization-unlike',
+    'checkFailed',
+    `the quantized model gives other outputs than its input: cosine ${cosine.toFixed(4)}, and ${least} is the least`,
+    blame === undefined ? {} : { node: blame },
+    `${blame === undefined ? '' : `What "${blame}" reads loses most in 8 bits: try --keep-float "${blame}". `}More and other data may help; --min-cosine accepts less. Nothing was written.`,
   )
 }
 
@@ -727,6 +800,24 @@ export function runtimeUnsupportedType(name: string, type: string | undefined): 
   )
 }
 
+/** Softmax1 would change heads of a model that was trained with softmax: by site, the heads with their mean factor. */
+export function sinkDrift(
+  sites: readonly { readonly node: string; readonly heads: readonly (readonly [head: number, gate: number])[] }[],
+  least: number,
+): ConvertError {
+  const heads = sites.reduce((sum, site) => sum + site.heads.length, 0)
+  const lines = sites.map(
+    ({ node, heads }) => `\n  "${node}": ${heads.map(([head, gate]) => `head ${head} ${gate.toFixed(3)}`).join(', ')}`,
+  )
+  return new ConvertError(
+    'sink-drift',
+    'checkFailed',
+    `${heads === 1 ? '1 head keeps' : `${heads} heads keep`} less than ${least} of the output in the mean:${lines.join('')}`,
+    { node: sites[0]?.node ?? '' },
+    '--sinks calibrated gives every head a sink that keeps its output; --accept-drift converts all the same.',
+  )
+}
+
 /** Sinks per head were asked for where the heads are not known, or are another number. */
 export function sinkHeads(node: string, given: number, heads: number | undefined): ConvertError {
   return new ConvertError(
@@ -735,6 +826,29 @@ export function sinkHeads(node: string, given: number, heads: number | undefined
     `"${node}" was given ${given} sinks, one per head, but ${heads === undefined ? 'where its heads are is not known' : `it has ${heads} heads`}`,
     { node },
     'Give one sink for all heads of this site.',
+  )
+}
+
+/** Sites that the calibration says nothing of. */
+export function sinkUnobserved(names: readonly string[]): ConvertError {
+  const [first = ''] = names
+  return new ConvertError(
+    'sink-unobserved',
+    'checkFailed',
+    `the rows of "${first}" ${names.length > 1 ? `and ${names.length - 1} more sites were` : 'were'} not observed, so there is no calibrated sink for ${names.length > 1 ? 'them' : 'it'}`,
+    { node: first },
+    'Only plain attention of the main graph is observed: leave these sites out with --except, or give a number with --sinks.',
+  )
+}
+
+/** Calibrated sinks without anything to calibrate them by. */
+export function sinkWithoutCalibration(): ConvertError {
+  return new ConvertError(
+    'sink-without-calibration',
+    'usage',
+    'calibrated sinks need a calibration table or data',
+    {},
+    'Name a table with --calibration TABLE, or data with --data SOURCE.',
   )
 }
 
@@ -792,6 +906,17 @@ export function usage(message: string, hint?: string): ConvertError {
   return new ConvertError('usage', 'usage', message, {}, hint)
 }
 
+/** An option that does not exist. */
+export function optionUnknown(name: string, known: readonly string[]): ConvertError {
+  const hint = `There are: ${known.join(', ')}.`
+  return new ConvertError('usage', 'usage', `there is no option "${name}"`, {}, hint)
+}
+
+/** An option whose value is of another kind; both in words. */
+export function optionWrong(name: string, what: string, given: string): ConvertError {
+  return new ConvertError('usage', 'usage', `the option "${name}" is ${what}, not ${given}`)
+}
+
 function at(path: string | undefined): Place {
   return path === undefined ? {} : { path }
 }
@@ -804,4 +929,24 @@ function mismatchTable(rows: readonly DataMismatch[]): string {
   ]
   const widths = [0, 1, 2].map((column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)))
   return cells.map((row) => `  ${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ')}`.trimEnd()).join('\n')
+}
+
+const systemReasons: Readonly<Record<string, string>> = {
+  EACCES: 'permission denied',
+  EBUSY: 'another program uses it',
+  EFBIG: 'the file system has no files of that size',
+  EIO: 'the device reports a fault',
+  EMFILE: 'too many files are open',
+  ENAMETOOLONG: 'the name is too long',
+  ENOENT: 'the system creates no file there',
+  ENOTDIR: 'part of the path is a file',
+  EPERM: 'the system does not permit it',
+  EROFS: 'the file system is read-only',
+}
+
+/** What an error of the system says, in words where its code is a known one. */
+function systemReason(cause: unknown): string {
+  const code = (cause as NodeJS.ErrnoException).code
+  const words = code === undefined ? undefined : systemReasons[code]
+  return words === undefined ? (cause instanceof Error ? cause.message : String(cause)) : `${words} (${code})`
 }

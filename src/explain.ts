@@ -1,12 +1,12 @@
 import { findSites } from './attention/index.ts'
-import { checkBelongs, readOwnTable } from './calibrate/index.ts'
 import type { ModelInput } from './convert.ts'
 import { Model } from './ir/index.ts'
-import { closeModel, openModel } from './onnx/index.ts'
+import { checkOptions, closeModel, openModel } from './onnx/index.ts'
+import { explainKinds } from './option-kinds.ts'
 import type { SiteOptions, TargetOptions } from './options.ts'
 import { policiesOf, targetOf, unmatched } from './options.ts'
 import type { CalibrationEntry, ReportDocument } from './report/index.ts'
-import { calibrationEntry, describeModel, describeRun } from './report/index.ts'
+import { describeModel, describeRun } from './report/index.ts'
 import { Report } from './rewrite/index.ts'
 
 export interface ExplainOptions extends SiteOptions, TargetOptions {
@@ -21,6 +21,7 @@ export interface ExplainOptions extends SiteOptions, TargetOptions {
  * no weight is read.
  */
 export async function explain(input: ModelInput, options: ExplainOptions = {}): Promise<ReportDocument> {
+  checkOptions(options, explainKinds)
   const target = targetOf(options)
   const policies = policiesOf(options)
   const model = input instanceof Model ? input : openModel(input)
@@ -31,15 +32,19 @@ export async function explain(input: ModelInput, options: ExplainOptions = {}): 
     for (const pattern of unmatched(options, [...report.sites.values()]))
       report.warn('pattern-unused', patternUnused(pattern))
     const described = await describeModel(model, options)
-    const document = describeRun('explain', { model: described, target, sink: 0, report, runs: [] })
+    const document = describeRun('explain', { model: described, target, sink: 'zero, not verified', report, runs: [] })
     const { calibration } = options
-    return calibration === undefined ? document : { ...document, calibration: calibrationOf(calibration, model) }
+    return calibration === undefined ? document : { ...document, calibration: await calibrationOf(calibration, model) }
   } finally {
     if (model !== input) closeModel(model)
   }
 }
 
-function calibrationOf(path: string, model: Model): CalibrationEntry {
+async function calibrationOf(path: string, model: Model): Promise<CalibrationEntry> {
+  const [{ checkBelongs, readOwnTable }, { calibrationEntry }] = await Promise.all([
+    import('./calibrate/index.ts'),
+    import('./report/calibration.ts'),
+  ])
   const table = readOwnTable(path)
   checkBelongs(table, model, path)
   return calibrationEntry(path, table)

@@ -1,6 +1,6 @@
 import type { ModelInput } from './convert.ts'
 import { Model } from './ir/index.ts'
-import { closeModel, openModel, printModel } from './onnx/index.ts'
+import { checkOptions, closeModel, openModel, optionKinds, printModel } from './onnx/index.ts'
 import type { Inspection } from './report/index.ts'
 import { inspectModel } from './report/index.ts'
 
@@ -9,6 +9,7 @@ export async function inspect(
   input: ModelInput,
   options: { readonly hash?: boolean | undefined } = {},
 ): Promise<Inspection> {
+  checkOptions(options, { hash: optionKinds.flag })
   const model = input instanceof Model ? input : openModel(input)
   try {
     return await inspectModel(model, options)

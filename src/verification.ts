@@ -11,7 +11,8 @@ export interface Candidate {
   readonly model: Model
   /** Where the converted model is, complete but not yet in its place. */
   readonly path: string
-  readonly original: string
+  /** What it was converted from; `undefined` when that is in memory only. */
+  readonly original: string | Uint8Array | undefined
   /** The oldest runtime version the result needs. */
   readonly runtime: string | null
 }

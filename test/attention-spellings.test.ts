@@ -138,15 +138,6 @@ describe('spellings of Softmax1', () => {
       { weights: 'float sink = {-2}', normalise: `${clamp} ${body} n = Sub (sink, m) f = Exp (n) ${end}` },
     ],
     [
-      'exp(s - m) with a sink a head',
-      'softmax1-primitives',
-      [-2, 0, 1, 3],
-      {
-        weights: 'float[1, 4, 1, 1] sink = {-2, 0, 1, 3}',
-        normalise: `${clamp} ${body} n = Sub (sink, m) f = Exp (n) ${end}`,
-      },
-    ],
-    [
       'a constant in an unshifted denominator',
       'softmax1-primitives',
       [Math.log(4)],
@@ -311,6 +302,44 @@ describe('spellings of Softmax1', () => {
       normalise:
         'n = Shape <start = 0, end = 1> (x) l = Shape <start = 2, end = 3> (s) o = Constant <value_ints = [4]> () o1 = Constant <value_ints = [1]> () w = Concat <axis = 0> (n, o, l, o1) z = Expand (sinks, w) a = Concat <axis = -1> (s, z) r = ReduceMax <axes = [-1]> (a) d = Sub (a, r) b = Softmax (d) g = Cast <to = 1> (b) p = Slice (g, start, end, last)',
     })
+    expect([verdictOf(site), site.sink]).toEqual(['learned-sink:learned-sink', { kind: 'learned' }])
+  })
+
+  const perHead = 'float[1, 4, 1, 1] sink = {-2, 0, 1, 3}'
+  const learned: [name: string, part: BlockText][] = [
+    ['exp(s - m)', { normalise: `${clamp} ${body} n = Sub (sink, m) f = Exp (n) ${end}` }],
+    [
+      'exp(s - m) with parameters of one axis',
+      {
+        weights: 'float[4] flat = {-2, 0, 1, 3}, int64[4] heads = {1, 4, 1, 1}',
+        normalise: `sink = Reshape (flat, heads) m0 = ReduceMax <axes = [-1]> (s) h = Max (m0, sink) ${body.replace('m)', 'h)')} n = Sub (sink, h) f = Exp (n) ${end}`,
+      },
+    ],
+    ['exp(s), not shifted', { normalise: `e = Exp (s) ${sum} f = Exp (sink) u = Add (t, f) p = Div (e, u)` }],
+    [
+      'a constant of every head in an unshifted denominator',
+      {
+        weights: 'float[1, 4, 1, 1] extra = {1, 2, 3, 4}',
+        normalise: `e = Exp (s) ${sum} u = Add (t, extra) p = Div (e, u)`,
+      },
+    ],
+    [
+      'softmax times sigmoid(logsumexp - s)',
+      {
+        normalise:
+          'a = Softmax (s) l = ReduceLogSumExp <axes = [-1]> (s) d = Sub (l, sink) g = Sigmoid (d) p = Mul (a, g)',
+      },
+    ],
+    [
+      'a context times sigmoid(logsumexp - s)',
+      {
+        normalise: 'p = Softmax (s) l = ReduceLogSumExp <axes = [-1]> (s) d = Sub (l, sink) g = Sigmoid (d)',
+        context: 'c0 = MatMul (p, v) c = Mul (c0, g)',
+      },
+    ],
+  ]
+  it.each(learned)('tells a learned sink of every head by its parameters: %s', (_, part) => {
+    const site = siteOf({ weights: perHead, ...part })
     expect([verdictOf(site), site.sink]).toEqual(['learned-sink:learned-sink', { kind: 'learned' }])
   })
 

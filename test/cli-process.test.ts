@@ -108,7 +108,7 @@ describe('the installed program', () => {
     })
     chmodSync(folder, 0o755)
     expect(error).toBeUndefined()
-    expect(stderr).toContain('error: "model.outeffhop.onnx" cannot be written (EACCES)')
+    expect(stderr).toContain('error: "model.outeffhop.onnx" cannot be written: permission denied (EACCES)')
     expect(stderr).toContain('Check permissions')
     expect(status).toBe(6)
     expect(readdirSync(folder)).toEqual(['model.onnx'])

@@ -175,6 +175,47 @@ describe('outeffhop-convert MODEL', () => {
     expect(existsSync('model.outeffhop.onnx')).toBe(false)
   })
 
+  it('says what was found where --stop-after ends before anything is converted', async () => {
+    const { code, out } = await run('model.onnx --stop-after recognize')
+    expect(code).toBe(0)
+    expect(out).toMatch(/^ {2}attention {2}\/layer\.\{0\.\.1\}\/Softmax {2}\(2\)/m)
+    expect(out).toContain('2 sites: 2 attention.')
+    expect(out).not.toContain('converted to Softmax1')
+    expect(out).not.toContain('no softmax')
+  })
+
+  it('names the site of a warning, and says what is the same for every layer once', async () => {
+    write(
+      'probabilities.onnx',
+      attention(['/layer.0/Softmax', '/layer.1/Softmax']).replace('=> (', '=> (float[B,H,S,T] p0, '),
+    )
+    const { err } = await run('probabilities.onnx --no-verify --form gqa --target-version 1.20')
+    expect(err.split('\n')).toEqual([
+      'warning: "/layer.0/Softmax": Its probabilities are the graph output "p0", which changes too.',
+      expect.stringMatching(
+        /^warning: "\/layer\.\{0\.\.1\}\/Softmax" \(2\): the form "gqa" was not taken: it needs ort 1\.30/,
+      ),
+      '',
+    ])
+  })
+
+  it('warns where the target asked for is older than the model, which is converted all the same', async () => {
+    const newer = attention(['/softmax'])
+      .replace('ir_version: 8', 'ir_version: 10')
+      .replace(/"" : 17/, '"" : 23')
+    write('newer.onnx', newer)
+    const { code, err, json } = await run('newer.onnx --no-verify --json --target-version 1.20')
+    expect([code, err]).toEqual([0, ''])
+    const { warnings, counts, requires } = json()
+    expect(counts).toMatchObject({ sites: 1, converted: 1 })
+    expect(requires.runtime).toBe('1.23')
+    expect(warnings.map((warning: { code: string }) => warning.code)).toEqual(['target-too-old'])
+    const said = await run('newer.onnx --no-verify --target-version 1.20 --overwrite')
+    expect(said.err).toBe('warning: ort 1.20 does not load this model: its opset 23 needs 1.23\n')
+    const unasked = await run('newer.onnx --no-verify --overwrite')
+    expect(unasked.err).toBe('warning: the model itself needs ort 1.23, and so does the result\n')
+  })
+
   it('puts weights beside the model with --external-data always', async () => {
     const weights = '<float[64,64] w = ...> {\n   t = MatMul (q, w)'
     const text = attention(['/softmax'])
@@ -313,7 +354,7 @@ describe('usage', () => {
     ['model.onnx --target onxn', 2, 'Choices: "ort", "onnx"'],
     ['model.onnx --target-version new', 2, '"new" is not a version of the target "ort"'],
     ['model.onnx --target onnx --target-version 1.20', 2, 'the target "onnx" has no versions'],
-    ['model.onnx --sink deep', 2, 'the sink is not a number'],
+    ['model.onnx --sinks deep', 2, '--sinks "deep" is neither calibrated nor zero nor a number'],
     ['model.onnx --sink -inf', 2, 'is plain softmax'],
     ['model.onnx --sink 1e400', 2, 'a sink of Infinity is not'],
     ['model.onnx --sink', 2, 'Not enough arguments following: sink'],

@@ -17,7 +17,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ConvertError } from '../src/errors.ts'
 import type { Model } from '../src/ir/index.ts'
 import { DerivedPayload, dtypes, Tensor } from '../src/ir/index.ts'
-import { closeModel, modelToBytes, openModel, saveModel } from '../src/onnx/index.ts'
+import { closeModel, modelToBytes, openModel, parseModel, saveModel } from '../src/onnx/index.ts'
 import { elements, externalConstantModel, externalModel, inlineModel, weights } from './support/external-model.ts'
 import { runFloats, runtimeOrSkip } from './support/ort.ts'
 import { decodeAll } from './support/static-decode.ts'
@@ -327,7 +327,7 @@ describe('external data that is written', () => {
 
   it('large tensors start at pages, what two tensors share is there once, shapes and small tensors stay', async () => {
     const source = join(folder, 'home/input.onnx')
-    writeSynthetic(source, { layers: 1, width: 512, heads: 4 })
+    await writeSynthetic(source, { layers: 1, width: 512, heads: 4 })
     const model = open(source)
     const shared = model.graph.values.get('layer.0.q.weight')?.initializer as Tensor
     model.graph.addInitializer('alias', shared)
@@ -391,10 +391,137 @@ describe('external data that is written', () => {
     }
   })
 
+  describe('of weights in Constant nodes', () => {
+    const constant = (name: string) =>
+      `${name} = Constant <value = float[1024] {${[...Array(1024).keys()].join(', ')}}> ()`
+    const header = '<ir_version: 8, opset_import: ["" : 17, "local" : 1]>'
+    const text = `${header} g (float[1024] x, bool c) => (float[1024] y) {
+      ${constant('w')}
+      s = Add (x, w)
+      b = If (c) <then_branch = t () => (float[1024] u) { ${constant('u')} }, else_branch = e () => (float[1024] v) { v = Neg (x) }>
+      f = local.Shift (s)
+      y = Add (f, b)
+    }
+    <domain: "local", opset_import: ["" : 17]> Shift (a) => (r) { ${constant('k')} r = Add (a, k) }`
+
+    it.each(['always', 'link'] as const)(
+      '%s moves them, also in branches, but not those of functions',
+      async (mode) => {
+        const source = modelToBytes(parseModel(text))
+        const path = join(folder, 'home/out.onnx')
+        await saveModel(place(Buffer.from(source), 'input.onnx'), path, { externalData: mode })
+        const { graph, functions } = decodeAll(readFileSync(path))
+        const isExternal = (node: { attribute: { t: { dataLocation: number } }[] }) =>
+          node.attribute[0]?.t.dataLocation === 1
+        expect(isExternal(graph.node[0])).toBe(true)
+        expect(isExternal(graph.node[2].attribute[0].g.node[0])).toBe(true)
+        expect(isExternal(functions[0].node[0])).toBe(false)
+        expect(statSync(path).size).toBeLessThan(6000)
+        const session = await ort?.InferenceSession.create(path)
+        const feeds = ort && { x: new ort.Tensor('float32', input, [1024]), c: new ort.Tensor('bool', [1], []) }
+        const results = feeds && (await session?.run(feeds))
+        if (results) expect(results.y?.data).toEqual(Float32Array.from(input, (x, i) => x + 3 * i))
+        await session?.release()
+        const [only, ...more] = await saveModel(open(path), join(folder, 'home/back.onnx'), { externalData: 'never' })
+        expect(more).toEqual([])
+        expect(only?.bytes).toBeGreaterThan(3 * 4096)
+      },
+    )
+  })
+
+  it.each(['always', 'link'] as const)(
+    '%s: a model without a weight of 1 KiB stays one file, as it is',
+    async (mode) => {
+      const text = '<ir_version: 8, opset_import: ["" : 17]> g (float[255] x) => (float[255] y) { y = Add (x, w) }'
+      const small = text.replace('{ y', `<float[255] w = {${Array(255).fill(0.5)}}> { y`)
+      const source = Buffer.from(modelToBytes(parseModel(small)))
+      const path = join(folder, 'home/out.onnx')
+      expect(await saveModel(place(source, 'input.onnx'), path, { externalData: mode })).toHaveLength(1)
+      expect(readFileSync(path).equals(source)).toBe(true)
+    },
+  )
+
   it('an output never takes the place of data the model refers to', async () => {
     const model = place(externalModel(at('w.bin')))
     expect(await codeOfSave(model, join(folder, 'home/w.bin'), { overwrite: true })).toBe('output-is-input')
     expect(readFileSync(join(folder, 'home/w.bin')).equals(weights)).toBe(true)
+  })
+
+  it('nor of data that only an attribute refers to', async () => {
+    const model = place(externalConstantModel(at('w.bin')))
+    expect(await codeOfSave(model, join(folder, 'home/w.bin'), { overwrite: true })).toBe('output-is-input')
+  })
+
+  describe('when a model is replaced', () => {
+    const other = () => Buffer.from(weights.map((byte, i) => (i === 9 ? byte ^ 1 : byte)))
+    const dataFiles = () => readdirSync(join(folder, 'home')).filter((name) => name.endsWith('.data'))
+    const out = () => join(folder, 'home/out.onnx')
+    const save = (bytes: Buffer) => saveModel(openModel(bytes), out(), { externalData: 'always', overwrite: true })
+
+    it('its data file goes, once the new one is in place', async () => {
+      const [, first] = await save(inlineModel())
+      const [, second] = await save(inlineModel(other()))
+      expect(second?.path).not.toBe(first?.path)
+      expect(dataFiles()).toEqual([basename(second?.path as string)])
+      await save(inlineModel(other()))
+      expect(dataFiles()).toEqual([basename(second?.path as string)])
+      await saveModel(openModel(inlineModel()), out(), { overwrite: true })
+      expect(dataFiles()).toEqual([])
+    })
+
+    it('its data file stays while the new model refers to it', async () => {
+      const [, data] = await save(inlineModel())
+      const model = open(out())
+      model.setMetadata('edited', 'yes')
+      await saveModel(model, out(), { overwrite: true })
+      expect(dataFiles()).toEqual([basename(data?.path as string)])
+      expect(readWeight(open(out())).equals(weights)).toBe(true)
+    })
+
+    it('its data file stays while it is an input of the new one', async () => {
+      const [, data] = await save(inlineModel())
+      await saveModel(open(out()), out(), { externalData: 'never', overwrite: true })
+      expect(dataFiles()).toEqual([basename(data?.path as string)])
+    })
+
+    it('files of other names, of other models, links and files it does not refer to stay', async () => {
+      const names = ['w.bin', 'other.onnx.00000000.data', 'sub/out.onnx.00000000.data', 'out.onnx.00000001.data']
+      for (const name of names) {
+        writeFileSync(join(folder, 'home', name), weights)
+        writeFileSync(out(), externalModel(at(name)))
+        await saveModel(openModel(inlineModel()), out(), { overwrite: true })
+        expect(existsSync(join(folder, 'home', name)), name).toBe(name !== 'out.onnx.00000001.data')
+      }
+      writeFileSync(join(folder, 'home/out.onnx.00000002.data'), weights)
+      symlinkSync('w.bin', join(folder, 'home/out.onnx.00000003.data'))
+      writeFileSync(out(), externalModel(at('out.onnx.00000003.data')))
+      await saveModel(openModel(inlineModel()), out(), { overwrite: true })
+      expect(dataFiles().sort()).toEqual([
+        'other.onnx.00000000.data',
+        'out.onnx.00000002.data',
+        'out.onnx.00000003.data',
+      ])
+    })
+
+    it('its data file stays when the new model is refused', async () => {
+      const [, data] = await save(inlineModel())
+      const accept = () => Promise.reject(new Error('refused'))
+      const refused = saveModel(openModel(inlineModel(other())), out(), {
+        externalData: 'always',
+        overwrite: true,
+        accept,
+      })
+      await expect(refused).rejects.toThrow('refused')
+      expect(dataFiles()).toEqual([basename(data?.path as string)])
+      expect(readWeight(open(out())).equals(weights)).toBe(true)
+    })
+
+    it('nothing is removed beside a file that is no model', async () => {
+      writeFileSync(join(folder, 'home/out.onnx.00000004.data'), weights)
+      writeFileSync(out(), 'out.onnx.00000004.data')
+      await saveModel(openModel(inlineModel()), out(), { overwrite: true })
+      expect(dataFiles()).toEqual(['out.onnx.00000004.data'])
+    })
   })
 
   it('a data file that changed since it was read is refused', async () => {

@@ -49,14 +49,9 @@ const models: [string, () => Uint8Array][] = [
 ]
 
 describe('damaged models', () => {
-  it.each(models.slice(0, 2))('every truncation of %s is refused or read as protobufjs does', (_, make) => {
+  it.each(models)('every truncation of %s is refused or read as protobufjs does', (_, make) => {
     const bytes = make()
     for (let length = 1; length < bytes.length; length++) tryBytes(bytes.subarray(0, length))
-  })
-
-  it('a sample of truncations of a real export is refused or read as protobufjs does', () => {
-    const bytes = fixture()
-    for (let length = 1; length < bytes.length; length += 997) tryBytes(bytes.subarray(0, length))
   })
 
   it.each(models)(

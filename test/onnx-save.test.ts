@@ -80,7 +80,7 @@ describe('saving', () => {
 
   it('tells how far it is', async () => {
     const large = join(folder, 'large.onnx')
-    const bytes = writeSynthetic(large, { layers: 1, width: 64, heads: 4, extra: { count: 20, bytes: 4 << 20 } })
+    const bytes = await writeSynthetic(large, { layers: 1, width: 64, heads: 4, extra: { count: 20, bytes: 4 << 20 } })
     const opened = openModel(large)
     const seen: number[] = []
     await saveModel(opened, join(folder, 'out.onnx'), {
@@ -113,7 +113,7 @@ describe('what cannot be saved leaves nothing behind', () => {
 
   it('a save that is stopped', async () => {
     const large = join(folder, 'large.onnx')
-    writeSynthetic(large, { layers: 1, width: 64, heads: 4, extra: { count: 40, bytes: 4 << 20 } })
+    await writeSynthetic(large, { layers: 1, width: 64, heads: 4, extra: { count: 40, bytes: 4 << 20 } })
     const opened = openModel(large)
     const controller = new AbortController()
     // The signal comes while the save waits for other work, as a signal of the system does.
@@ -151,14 +151,11 @@ describe('what cannot be saved leaves nothing behind', () => {
     expect(readdirSync(folder)).toEqual(['source.onnx'])
   })
 
-  it('a full device', () => {
+  it('a full device', async () => {
     const path = join(folder, 'out.onnx')
     const file = new TemporaryFile(path, 5e6)
-    const full = () =>
-      file.write(() => {
-        throw Object.assign(new Error('write failed'), { code: 'ENOSPC' })
-      })
-    expect(full).toThrow(expect.objectContaining({ code: 'output-full', kind: 'output' }))
+    const full = Promise.reject(Object.assign(new Error('write failed'), { code: 'ENOSPC' }))
+    await expect(file.written(full)).rejects.toMatchObject({ code: 'output-full', kind: 'output' })
     expect(readdirSync(folder)).toHaveLength(2)
     file.discard()
     expect(readdirSync(folder)).toEqual(['source.onnx'])

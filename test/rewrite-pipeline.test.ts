@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { passes } from '../passes/index.ts'
+import type { Site } from '../src/attention/index.ts'
 import { usage } from '../src/errors.ts'
 import type { Model } from '../src/ir/index.ts'
 import { dtypes } from '../src/ir/index.ts'
@@ -32,6 +33,27 @@ test('passes run by stage, in the order of the list within a stage, and are time
   expect(seen).toEqual(['recognize-1', 'hopfield-2', 'lower-0', 'lower-3'])
   expect(runs.map((run) => [run.pass, run.changed])).toEqual(seen.map((name, i) => [name, i + 1]))
   expect(runs.every((run) => run.milliseconds >= 0)).toBe(true)
+})
+
+test('passes share the sites until one of them edits the model', () => {
+  const seen: (readonly Site[])[] = []
+  const look = (name: string, run: (model: Model) => number = () => 0) =>
+    definePass({
+      ...{ name, stage: 'hopfield', summary: name, effect: equivalent },
+      run(model, { sites }) {
+        seen.push(sites)
+        return run(model)
+      },
+    })
+  const edit = (model: Model): number => {
+    model.graph.setOutput(0, model.graph.resolve('p')!)
+    return 1
+  }
+  runPipeline(attention(), [look('first'), look('edits', edit), look('last')], { target })
+  const [first, second, last] = seen
+  expect(second).toBe(first)
+  expect(last).not.toBe(first)
+  expect(last?.map((site) => site.node.name)).toEqual(['/softmax'])
 })
 
 test('the pipeline stops after the stage it is told to', () => {

@@ -56,7 +56,7 @@ describe('an unedited model', () => {
   it('is saved to a file byte for byte', async () => {
     const path = join(folder, 'copy.onnx')
     const source = join(folder, 'source.onnx')
-    writeSynthetic(source, { layers: 3, width: 256, heads: 4 })
+    await writeSynthetic(source, { layers: 3, width: 256, heads: 4 })
     const model = openModel(source)
     const [saved] = await saveModel(model, path, { hash: true })
     closeModel(model)

@@ -1,4 +1,4 @@
-import { mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -14,6 +14,7 @@ import {
   emit,
   encodeText,
   Fields,
+  FileSink,
   FileSource,
   intField,
   MemorySink,
@@ -231,5 +232,47 @@ describe('a file', () => {
     expect(() => textOfRange(source, 0, 300)).toThrow(expect.objectContaining({ code: 'source-changed' }))
     source.close()
     expect(() => source.seek(0, 1)).toThrow(expect.objectContaining({ code: 'model-closed' }))
+  })
+})
+
+describe('a file that is written', () => {
+  let folder: string
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'outeffhop-sink-'))
+  })
+  afterAll(() => rmSync(folder, { recursive: true }))
+
+  const sizes = [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3 << 20, 7, (5 << 20) + 3]
+  const data = Uint8Array.from({ length: 6 << 20 }, (_, i) => (i * 2654435761) >>> 24)
+  const input = new BytesSource(data)
+  const pieces = sizes.flatMap((size, i) => [
+    bytesPiece(data.subarray(i, i + size)),
+    { kind: 'range' as const, size, source: input, start: i },
+  ])
+
+  it('holds all bytes in order, and whoever watches sees the same', async () => {
+    const path = join(folder, 'whole')
+    const fd = openSync(path, 'w')
+    const seen: Buffer[] = []
+    const sink = new FileSink(fd, (part) => seen.push(Buffer.from(part)))
+    for (const _ of emit(pieces, sink)) await sink.room()
+    await sink.flush()
+    closeSync(fd)
+    const expected = bytesOf(pieces)
+    expect(readFileSync(path).equals(expected)).toBe(true)
+    expect(Buffer.concat(seen).equals(expected)).toBe(true)
+  })
+
+  it('says so when the device is full', async ({ skip }) => {
+    if (!existsSync('/dev/full')) return skip('there is no /dev/full')
+    const fd = openSync('/dev/full', 'w')
+    const sink = new FileSink(fd)
+    const save = async () => {
+      for (const _ of emit(pieces, sink)) await sink.room()
+      await sink.flush()
+    }
+    await expect(save()).rejects.toMatchObject({ code: 'ENOSPC' })
+    await sink.settle()
+    closeSync(fd)
   })
 })

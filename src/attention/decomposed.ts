@@ -5,6 +5,7 @@ import type { Normaliser } from './normaliser.ts'
 import { difference, negated, peel, peelRow, pick } from './peel.ts'
 import type { Shift } from './shift.ts'
 import { hasForeignShift, maximumShift } from './shift.ts'
+import { sinkOfNumbers } from './sink.ts'
 import type { Reason, Sink } from './site.ts'
 
 /** A sum of exponentials over one axis, with whatever is added to it. */
@@ -133,7 +134,7 @@ function meaningOf(extras: readonly Value[], shift: Shift | undefined, facts: Fa
         sink: { kind: 'none' },
         problem: numbers.every((x) => x === 1) ? 'unshifted-one' : 'unknown-denominator',
       }
-    return { sink: sinkFrom(numbers.map(Math.log)) }
+    return { sink: sinkOfNumbers(numbers.map(Math.log)) }
   }
   const exp = peelRow(term)?.producer
   if (exp?.op !== 'Exp' && exp?.op !== 'Reciprocal') return { sink: { kind: 'none' }, problem: 'unknown-denominator' }
@@ -148,7 +149,7 @@ function meaningOf(extras: readonly Value[], shift: Shift | undefined, facts: Fa
   const parts = difference(exponent, facts)
   if (!parts || !sameRow(parts.right, shift.maximum)) return { sink: { kind: 'none' }, problem: 'unknown-denominator' }
   const sink = sinkNumbers(parts.left, facts)
-  if (sink) return { sink: sinkFrom(sink) }
+  if (sink) return { sink: sinkOfNumbers(sink) }
   return facts.isConstant(parts.left) ? { sink: { kind: 'learned' } } : unknownSink
 }
 
@@ -160,10 +161,6 @@ function sinkNumbers(value: Value | undefined, facts: Facts): number[] | undefin
   if (!numbers || !value || numbers.length === 1) return numbers
   const shape = facts.shape(value)
   return shape?.at(-3) === numbers.length ? numbers : undefined
-}
-
-function sinkFrom(values: number[]): Sink {
-  return values.every((s) => s === 0) ? { kind: 'zero' } : { kind: 'constant', value: values }
 }
 
 function sameRow(a: Value | undefined, b: Value): boolean {

@@ -20,8 +20,8 @@ const mostContexts = 256
  * Every softmax, every spelling of one, and every fused attention operator of a model, with a verdict; main graph, nested
  * graphs and function bodies, in file order. A function called several times counts once.
  */
-export function findSites(model: Model, policies: Policies = {}): Site[] {
-  const wiring: Wiring = { facts: new Facts(), outputsOf: indexOutputs(model) }
+export function findSites(model: Model, policies: Policies = {}, facts = new Facts()): Site[] {
+  const wiring: Wiring = { facts, outputsOf: indexOutputs(model), contexts: new Map() }
   // The body of our own operator is described by the call.
   const bodies = model.functions.filter((fn) => fn.domain !== 'outeffhop').map((fn) => fn.body)
   return [model.graph, ...bodies].flatMap((graph) => sitesIn(graph, pathName(graph), wiring, policies))
@@ -42,7 +42,7 @@ function sitesIn(graph: Graph, path: string, wiring: Wiring, policies: Policies)
 
 function normaliserSite(n: Normaliser, graphPath: string, wiring: Wiring, policies: Policies): Site {
   const { facts } = wiring
-  const contexts = contextsOf(n.node.graph, facts)
+  const contexts = contextsOf(n.node.graph, wiring)
   const findings = contexts.map((frame) => classify(n, frame, wiring, policies))
   const [finding] = findings as [Finding, ...Finding[]]
   const [score] = finding.scores
@@ -123,11 +123,16 @@ function fusedVerdict(node: Node, sink: Sink): Verdict {
 }
 
 /** The calls a graph is reached by: one empty context outside of functions. */
-function contextsOf(graph: Graph, facts: Facts): (Frame | undefined)[] {
+function contextsOf(graph: Graph, wiring: Wiring): readonly (Frame | undefined)[] {
   const fn = functionOf(graph)
   if (!fn) return [undefined]
-  const frames = facts.callers(fn).flatMap((call) => contextsOf(call.graph, facts).map((parent) => ({ call, parent })))
-  return frames.length === 0 ? [undefined] : frames.slice(0, mostContexts)
+  const known = wiring.contexts.get(fn)
+  if (known) return known
+  const calls = wiring.facts.callers(fn).slice(0, mostContexts)
+  const frames = calls.flatMap((call) => contextsOf(call.graph, wiring).map((parent) => ({ call, parent })))
+  const contexts = frames.length === 0 ? [undefined] : frames.slice(0, mostContexts)
+  wiring.contexts.set(fn, contexts)
+  return contexts
 }
 
 function indexOutputs(model: Model): Wiring['outputsOf'] {

@@ -2,6 +2,7 @@ import type { Node, Value } from '../ir/index.ts'
 import type { Facts } from '../ops/index.ts'
 import { reducedAxes } from '../ops/index.ts'
 import { difference, peel, peelRow, producedBy } from './peel.ts'
+import { sinkOfNumbers } from './sink.ts'
 import type { Sink } from './site.ts'
 
 /**
@@ -21,8 +22,9 @@ export function sigmoidGate(
   if (whole) return { sink: { kind: 'zero' }, nodes: [sigmoid, ...whole] }
   const shifted = difference(sigmoid.input(0), facts)
   const rest = shifted && rowSum(shifted.left, scores, probabilities, facts)
-  const sink = shifted && facts.numbers(shifted.right)
-  return rest && sink ? { sink: { kind: 'constant', value: sink }, nodes: [sigmoid, shifted.node, ...rest] } : undefined
+  if (!shifted || !rest || !facts.isConstant(shifted.right)) return undefined
+  const numbers = facts.numbers(shifted.right)
+  return { sink: numbers ? sinkOfNumbers(numbers) : { kind: 'learned' }, nodes: [sigmoid, shifted.node, ...rest] }
 }
 
 /** The nodes that compute logsumexp of the scores. */

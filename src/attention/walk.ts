@@ -5,10 +5,10 @@
  * A walk enters and leaves model-local functions (a {@link Frame} is the call it is in), leaves If branches through the
  * outputs of the If, and stops at loop-carried values. It looks at each (value, axis) once, so it is linear in the graph.
  */
-import type { Graph, Node, Value } from '../ir/index.ts'
+import type { Graph, ModelFunction, Node, Value } from '../ir/index.ts'
 import type { Facts, LabelledProduct, Operand } from '../ops/index.ts'
 import { axisOf, contractedLabels, labelAt, labelledProduct, recordOf, reducedAxes } from '../ops/index.ts'
-import type { Cursor } from './cursor.ts'
+import type { Cursor, Frame } from './cursor.ts'
 import { carryMixed, follow, frameName, jump } from './cursor.ts'
 
 /** A contraction that was reached: which operand owns the followed axis. */
@@ -38,6 +38,8 @@ export interface Wiring {
   readonly facts: Facts
   /** Graphs that name a value as an output, with the index. */
   readonly outputsOf: ReadonlyMap<Value, readonly { graph: Graph; index: number }[]>
+  /** The calls a function is reached by, as far as they were looked up. */
+  readonly contexts: Map<ModelFunction, readonly (Frame | undefined)[]>
 }
 
 const mostMixings = 1

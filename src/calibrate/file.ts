@@ -1,7 +1,7 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { calibrationMalformed, calibrationStale, calibrationUnreadable } from '../errors.ts'
 import type { Model } from '../ir/index.ts'
-import { TemporaryFile } from '../onnx/index.ts'
+import { placeFile } from '../onnx/index.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { ForeignTable } from './foreign/foreign-table.ts'
 import { onnxruntimeCache, onnxruntimeJson } from './foreign/onnxruntime.ts'
@@ -12,15 +12,8 @@ import { tableFromJson, tableToJson } from './table-json.ts'
 /** Writes a table in one step: a reader finds the old file or the new one. Gives its size in bytes. */
 export function writeTable(path: string, table: CalibrationTable): number {
   const bytes = Buffer.from(tableToJson(table))
-  const file = new TemporaryFile(path, bytes.length)
-  try {
-    file.write(() => writeFileSync(file.fd, bytes))
-    file.finish()
-    file.place()
-    return bytes.length
-  } finally {
-    file.discard()
-  }
+  placeFile(path, bytes)
+  return bytes.length
 }
 
 /** Reads a table of this program, of ONNX Runtime or of TensorRT, whatever the name of the file. */

@@ -126,8 +126,8 @@ class Gauge {
     const x = this.#single(value, value)
     const [reduced, axes] = layOut(x, channels, op)
     const keep = channels === undefined
-    const extremes = [op.ReduceMax(reduced, axes, keep), op.ReduceMin(reduced, axes, keep)]
-    const parts = [...extremes, op.ReduceSum(reduced, axes, keep), op.Cast(op.Shape(reduced), dtypes.float)]
+    const extremes = [op.Reduce('Max', reduced, axes, keep), op.Reduce('Min', reduced, axes, keep)]
+    const parts = [...extremes, op.Reduce('Sum', reduced, axes, keep), op.Cast(op.Shape(reduced), dtypes.float)]
     this.#statistics.set(value, op.Concat(parts, 0))
     if (fetch) this.#elements.set(value.name, this.#output(x))
   }
@@ -136,7 +136,7 @@ class Gauge {
     const op = this.#op
     const scores = input as Value
     const rank = rankOf(scores)
-    const along = [rank === undefined ? axis : rank + axis]
+    const along = rank === undefined ? axis : rank + axis
     const rows = op.Sub(op.ReduceMax(scores, along), op.Log(op.ReduceMax(output, along)))
     const l = this.#single(rows, scores)
     const flat = op.Reshape(l, op.ints([-1]))

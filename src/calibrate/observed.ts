@@ -3,6 +3,7 @@ import { findSites } from '../attention/index.ts'
 import type { Model, Node, Value } from '../ir/index.ts'
 import { isFloat } from '../ir/index.ts'
 import { dtypeOf, Facts } from '../ops/index.ts'
+import { findConvolutions } from '../quantize/index.ts'
 
 /** Where the channels of a value lie, as the weight it meets says. */
 export interface ChannelLayout {
@@ -19,14 +20,17 @@ export interface ObservedValue {
 }
 
 /**
- * The values of the main graph that quantization can need: what MatMul, Gemm and Conv multiply with a weight, and with
- * `all` every other float that depends on the input, without channels.
+ * The values of the main graph that quantization can need: what MatMul, Gemm and Conv multiply with a weight, what
+ * convolutions that can be quantized give, and with `all` every other float that depends on the input, without channels.
  */
 export function observedValues(model: Model, all: boolean): ObservedValue[] {
   const facts = new Facts()
   const found = new Map<Value, ChannelLayout | undefined>()
   for (const node of model.graph.nodes()) {
     for (const [value, channels] of weighed(node, facts)) found.set(value, found.get(value) ?? channels)
+  }
+  for (const { output } of findConvolutions(model, facts).convolutions) {
+    if (!found.has(output)) found.set(output, undefined)
   }
   if (all) {
     const outputs = [...model.graph.nodes()].flatMap((node) => node.outputs)

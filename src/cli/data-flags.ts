@@ -1,3 +1,4 @@
+import type { InferredOptionTypes } from 'yargs'
 import type { DataOptions, Shard } from '../data/index.ts'
 import { usage } from '../errors.ts'
 import { grouped } from './flags.ts'
@@ -50,27 +51,7 @@ export const shardFlag = grouped('Data:', {
 })
 
 /** What the flags above are parsed to. */
-type DataArguments = {
-  readonly [name in keyof typeof dataFlags | 'shard']?: unknown
-} & {
-  readonly data?: string | undefined
-  readonly synthetic?: boolean | undefined
-  readonly samples?: number | undefined
-  readonly seed?: number | undefined
-  readonly 'on-bad-sample'?: string | undefined
-  readonly tokenizer?: string | undefined
-  readonly 'text-field'?: string | undefined
-  readonly 'max-length'?: number | undefined
-  readonly 'image-config'?: string | undefined
-  readonly 'image-size'?: string | undefined
-  readonly 'image-crop'?: string | undefined
-  readonly 'image-scale'?: number | undefined
-  readonly 'image-mean'?: string | undefined
-  readonly 'image-std'?: string | undefined
-  readonly 'image-layout'?: string | undefined
-  readonly 'image-channels'?: string | undefined
-  readonly shard?: string | undefined
-}
+type DataArguments = Partial<InferredOptionTypes<typeof dataFlags & typeof shardFlag>>
 
 /** What to hand to `openData`. */
 export interface DataRequest {
@@ -97,7 +78,7 @@ function optionsOf(flags: DataArguments, signal: AbortSignal | undefined): DataO
   const { samples, seed, tokenizer, synthetic } = flags
   return {
     ...{ samples, seed, tokenizer, synthetic, signal },
-    onBadSample: flags['on-bad-sample'] as DataOptions['onBadSample'],
+    onBadSample: flags['on-bad-sample'],
     textField: flags['text-field'],
     maxLength: flags['max-length'],
     shard: flags.shard === undefined ? undefined : parseShard(flags.shard),
@@ -108,8 +89,8 @@ function optionsOf(flags: DataArguments, signal: AbortSignal | undefined): DataO
       scale: flags['image-scale'],
       mean: numbers('image-mean', flags['image-mean']),
       std: numbers('image-std', flags['image-std']),
-      layout: flags['image-layout'] as 'nchw' | 'nhwc' | undefined,
-      channels: flags['image-channels'] as 'rgb' | 'bgr' | 'gray' | undefined,
+      layout: flags['image-layout'],
+      channels: flags['image-channels'],
     },
   }
 }

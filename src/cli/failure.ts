@@ -34,7 +34,7 @@ function describeFailure(error: ConvertError, paint: Paint): string {
   const lines = [`${paint.bad('error:')} ${error.message}`]
   const { offset, node, value, graph } = error.at
   const place = [
-    offset === undefined || error.message.includes(`byte ${offset}`) ? undefined : `byte ${offset}`,
+    !offset || error.message.includes(`byte ${offset}`) ? undefined : `byte ${offset}`,
     unlessNamed('node', node, error.message),
     unlessNamed('value', value, error.message),
     unlessNamed('graph', graph, error.message),

@@ -7,6 +7,7 @@ import { convertCommand } from './commands/convert.ts'
 import { explainCommand } from './commands/explain.ts'
 import { inspectCommand } from './commands/inspect.ts'
 import { passesCommand } from './commands/passes.ts'
+import { quantizeCommand } from './commands/quantize.ts'
 import { targetsCommand } from './commands/targets.ts'
 import { commonFlags } from './flags.ts'
 import { checkCommand, explainUsage } from './usage.ts'
@@ -14,6 +15,7 @@ import { checkCommand, explainUsage } from './usage.ts'
 const commands: readonly Command[] = [
   convertCommand,
   calibrateCommand,
+  quantizeCommand,
   explainCommand,
   inspectCommand,
   passesCommand,
@@ -86,6 +88,8 @@ function plainHelp(text: string): string {
   return text
     .replace(/\s+\[(?:boolean|string|number|array|required|default|choices: [^\]]*)\](?=\s)/g, '')
     .replace('--verify   ', '--no-verify')
+    .replace('--smooth   ', '--no-smooth')
+    .replace('--optimize   Do not', '--no-optimize Do not')
 }
 
 function withPositionals(builder: Argv, { usage, flags }: Command): Argv {

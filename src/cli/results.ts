@@ -13,10 +13,10 @@ export interface Printing {
 export async function print(document: ReportDocument, printing: Printing, world: World): Promise<void> {
   if (printing.json) return printJson(document, world)
   if (printing.quiet) return
-  const { summarize } = await import('../report/index.ts')
+  const { summarize, warningLines } = await import('../report/index.ts')
   world.stdout.write(summarize(document, paintFor(world.stdout, world.env, printing.color), printing.dryRun))
   const paint = paintFor(world.stderr, world.env, printing.color)
-  for (const { message } of document.warnings) world.stderr.write(`${paint.warn('warning:')} ${message}\n`)
+  for (const line of warningLines(document.warnings)) world.stderr.write(`${paint.warn('warning:')} ${line}\n`)
 }
 
 export function printJson(document: object, world: World): void {

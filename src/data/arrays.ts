@@ -1,4 +1,6 @@
+import { basename } from 'node:path'
 import type { DataMismatch } from '../errors.ts'
+import { dataUnsupported } from '../errors.ts'
 import { byteSize, OwnedPayload, Tensor } from '../ir/index.ts'
 import type { Column } from './check.ts'
 import { mismatchError, mismatches } from './check.ts'
@@ -45,6 +47,8 @@ export function arrayReader(
   const count = Math.max(0, ...needed.map((layout) => layout.count ?? 1))
   problems.push(...unevenCounts(needed, count))
   if (problems.length > 0) throw mismatchError(path, problems)
+  const huge = needed.find(({ bytes }) => bytes > largestSample)
+  if (huge) throw dataUnsupported(path, `a sample of "${huge.array.name}" would be ${huge.bytes} bytes`)
   return {
     kind,
     count,
@@ -54,6 +58,9 @@ export function arrayReader(
     read: (positions) => readRows(path, needed, positions),
   }
 }
+
+/** What neither a typed array of every system nor a runtime takes. */
+const largestSample = 2 ** 31
 
 async function* readRows(path: string, layouts: readonly Layout[], positions: Iterable<number>) {
   const opened: { layout: Layout; cursor: Cursor }[] = []
@@ -68,7 +75,7 @@ async function* readRows(path: string, layouts: readonly Layout[], positions: It
         if (count === undefined) fixed.set(array, data)
         feeds[array.name] = new Tensor({ dtype: array.dtype, dims, payload: new OwnedPayload(data) })
       }
-      yield { position, id: `${path}[${position}]`, feeds }
+      yield { position, id: `${basename(path)}[${position}]`, feeds }
     }
   } finally {
     for (const { cursor } of opened) await cursor.close()

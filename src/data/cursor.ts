@@ -28,13 +28,21 @@ export function bytesCursor(bytes: Uint8Array): Cursor {
 
 /** What passes by, such as a deflated member of an archive; what lies before a start is dropped. */
 export function streamCursor(stream: Readable, path: string): Cursor {
+  // Streams made of several may report an error without ending, also while nobody reads.
+  let failure: Error | undefined
+  const fail = (error: Error): undefined => {
+    failure ??= error
+    stream.destroy()
+  }
+  stream.on('error', fail)
   const chunks = stream[Symbol.asyncIterator]()
   let chunk: Uint8Array = new Uint8Array(0)
   let base = 0
   const advance = async () => {
     base += chunk.length
-    const next = await chunks.next()
-    if (next.done) throw dataTruncated(path, `there is nothing behind byte ${base} of a packed array`)
+    const next = failure ? undefined : await chunks.next().catch(fail)
+    if (failure) throw failure
+    if (!next || next.done) throw dataTruncated(path, `there is nothing behind byte ${base} of a packed array`)
     chunk = next.value
   }
   return {

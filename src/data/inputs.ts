@@ -1,4 +1,4 @@
-import { dataUnsupported } from '../errors.ts'
+import { dataInputType } from '../errors.ts'
 import type { Dim, DType, Model } from '../ir/index.ts'
 import { dtypeName } from '../ir/index.ts'
 import { rowsIndexedBy } from '../runtime/index.ts'
@@ -17,8 +17,7 @@ export function inputsOf(model: Model): ModelInput[] {
   return model.graph.inputs
     .filter((value) => value.initializer === undefined)
     .map((value) => {
-      if (value.type?.kind !== 'tensor')
-        throw dataUnsupported(value.name, 'the input is not a tensor, and only tensors can be fed')
+      if (value.type?.kind !== 'tensor') throw dataInputType(value.name)
       const { dtype, shape } = value.type
       return { name: value.name, dtype, shape, rows: rowsIndexedBy(value) }
     })

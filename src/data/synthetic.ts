@@ -1,4 +1,4 @@
-import { dataUnsupported } from '../errors.ts'
+import { dataSynthetic } from '../errors.ts'
 import type { Model } from '../ir/index.ts'
 import { generateFeeds } from '../runtime/index.ts'
 import type { Reader } from './reader.ts'
@@ -25,7 +25,7 @@ export function syntheticReader(model: Model, { samples = defaultCount, seed = 0
           sizes,
           Math.imul(seed + 1, 0x9e3779b1) ^ (position * 0x85ebca6b),
         )
-        if (feeds === undefined) throw dataUnsupported('synthetic data', refused)
+        if (feeds === undefined) throw dataSynthetic(refused)
         yield { position, id: `synthetic ${position}`, feeds }
       }
     },

@@ -16,7 +16,10 @@ export interface TextOptions {
   readonly maxLength?: number | undefined
 }
 
-type Role = 'ids' | 'mask' | 'types' | 'positions'
+/** What is given along the tokens. */
+type TokenRole = 'ids' | 'mask' | 'types' | 'positions'
+/** And what says that nothing came before the text: caches without steps, and the switch of merged decoders. */
+type Role = TokenRole | 'cache' | 'switch'
 
 const fallbackLength = 512
 
@@ -49,7 +52,9 @@ export async function textAsInputs(
       if (encoded.ids.length === 0) throw new UnusableSample('the text has no tokens')
       const elements = padded(encoded, tokenizer, fixed)
       const feed = (input: ModelInput) => {
-        const values = elements[roles.get(input) as Role]
+        const role = roles.get(input) as Role
+        if (role === 'cache' || role === 'switch') return withoutPast(input)
+        const values = elements[role]
         return Tensor.of(input.dtype, [1, values.length], values)
       }
       return Object.fromEntries(inputs.map((input) => [input.name, feed(input)]))
@@ -68,20 +73,23 @@ function missing(field: string): never {
   throw new UnusableSample(`it has no "${field}"`)
 }
 
-const patterns: readonly (readonly [Role, RegExp])[] = [
-  ['mask', /mask/i],
-  ['types', /token_?type|segment|type_?ids?$/i],
-  ['positions', /position/i],
-  ['ids', /ids?$|tokens?$|^input/i],
+const patterns: readonly (readonly [Role, RegExp, rank: readonly number[]])[] = [
+  ['switch', /use_cache/i, [0, 1]],
+  ['cache', /past|cache/i, [3, 4]],
+  ['mask', /mask/i, [2]],
+  ['types', /token_?type|segment|type_?ids?$/i, [2]],
+  ['positions', /position/i, [2]],
+  ['ids', /ids?$|tokens?$|^input/i, [2]],
 ]
 
 /** What each input is, by its name. Throws the table of those that no text gives. */
 function rolesOf(label: string, inputs: readonly ModelInput[]): Map<ModelInput, Role> {
   const roles = new Map<ModelInput, Role>()
   for (const input of inputs) {
-    const role = patterns.find(([, pattern]) => pattern.test(input.name))?.[0]
+    const rank = input.shape?.length ?? 2
+    const role = patterns.find(([, pattern, ranks]) => pattern.test(input.name) && ranks.includes(rank))?.[0]
     const isFree = role !== 'ids' || ![...roles.values()].includes('ids')
-    if (role !== undefined && isFree && (input.shape?.length ?? 2) === 2) roles.set(input, role)
+    if (role !== undefined && isFree) roles.set(input, role)
   }
   const [only] = inputs
   if (only !== undefined && inputs.length === 1 && roles.size === 0) roles.set(only, 'ids')
@@ -92,7 +100,7 @@ function rolesOf(label: string, inputs: readonly ModelInput[]): Map<ModelInput, 
 }
 
 function notFromText({ name, dtype, shape }: ModelInput): DataMismatch {
-  const advice = 'text gives ids, masks, token types and positions only'
+  const advice = 'text gives ids, masks, token types, positions and empty caches only'
   return { input: name, sort: 'missing', wanted: describeType(dtype, shape), given: 'text', advice }
 }
 
@@ -106,7 +114,13 @@ function fixedLength({ shape }: ModelInput): number | undefined {
   return typeof length === 'number' && length > 0 ? length : undefined
 }
 
-function padded({ ids, types }: Encoded, { pad }: Tokenizer, fixed: number | undefined): Record<Role, number[]> {
+/** A cache of no steps, whose open axes are empty but for the batch; false for a switch. */
+function withoutPast({ dtype, shape = [] }: ModelInput): Tensor {
+  const dims = shape.map((dim, axis) => (typeof dim === 'number' ? dim : axis === 0 ? 1 : 0))
+  return Tensor.of(dtype, dims, Array<number>(dims.reduce((size, dim) => size * dim, 1)).fill(0))
+}
+
+function padded({ ids, types }: Encoded, { pad }: Tokenizer, fixed: number | undefined): Record<TokenRole, number[]> {
   const missing = Math.max(0, (fixed ?? ids.length) - ids.length)
   const fill = (values: readonly number[], value: number) => {
     const padding = Array<number>(missing).fill(value)
@@ -116,7 +130,7 @@ function padded({ ids, types }: Encoded, { pad }: Tokenizer, fixed: number | und
   return { ids: fill(ids, pad.id), mask: fill(Array<number>(ids.length).fill(1), 0), types: fill(types, 0), positions }
 }
 
-const making: Readonly<Record<Role, string>> = {
+const making: Readonly<Record<TokenRole, string>> = {
   ids: 'tokens',
   mask: '1 for tokens, 0 for padding',
   types: 'the text of a pair, 0 for the first',
@@ -128,8 +142,12 @@ function notesOf(
   roles: ReadonlyMap<ModelInput, Role>,
   { length, fixed, asked }: { length: number; fixed: number | undefined; asked: number | undefined },
 ): string[] {
-  const made = Array.from(roles, ([{ name }, role]) => `"${name}" (${making[role]})`)
-  const notes = [`made from the text: ${made.join(', ')}`]
+  const made = Array.from(roles, ([{ name }, role]) =>
+    role in making ? [`"${name}" (${making[role as TokenRole]})`] : [],
+  )
+  const notes = [`made from the text: ${made.flat().join(', ')}`]
+  const caches = [...roles.values()].filter((role) => role === 'cache').length
+  if (caches > 0) notes.push(`${caches} key and value caches are empty: every text is a beginning`)
   const why =
     asked !== undefined ? 'as asked for' : tokenizer.maxLength !== undefined ? 'as the tokenizer says' : undefined
   notes.push(

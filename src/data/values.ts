@@ -155,7 +155,8 @@ function checkElements(elements: ArrayLike<unknown>, input: Pick<ModelInput, 'na
   for (let i = 0; i < elements.length; i++) {
     const element = elements[i]
     if (typeof element === 'bigint' && /int64/.test(name)) continue
-    const number = typeof element === 'boolean' && name === 'bool' ? Number(element) : element
+    const isNumberLike = typeof element === 'bigint' || (typeof element === 'boolean' && name === 'bool')
+    const number = isNumberLike ? Number(element) : element
     const isValue =
       typeof number === 'number' &&
       (range === undefined || (Number.isInteger(number) && number >= range[0] && number <= range[1]))

@@ -1,6 +1,7 @@
-import { accessSync, constants, existsSync, statSync } from 'node:fs'
+import { accessSync, constants, statSync } from 'node:fs'
 import { basename, dirname, extname, join } from 'node:path'
-import { outputExists, outputFolderMissing, outputIsFolder, outputIsInput, outputNotWritable } from '../errors.ts'
+import { outputExists, outputIsFolder, outputIsInput, outputNotWritable } from '../errors.ts'
+import { checkFolder, statOf } from '../onnx/write/temporary.ts'
 
 /** Where the conversion of `input` goes when nothing else is said: `NAME.outeffhop.onnx` beside `NAME.onnx`. */
 export function defaultOutput(input: string, extension = '.onnx'): string {
@@ -12,16 +13,16 @@ export function defaultOutput(input: string, extension = '.onnx'): string {
  * `overwrite`, a folder, a folder that is missing or read-only.
  */
 export function checkOutput(output: string, input: string | undefined, overwrite: boolean): void {
-  const existing = statSync(output, { throwIfNoEntry: false })
+  const existing = statOf(output)
   if (existing?.isDirectory()) throw outputIsFolder(output)
   if (existing && input !== undefined && isSameFile(input, output)) throw outputIsInput(output)
   if (existing && !overwrite) throw outputExists(output)
   const folder = dirname(output)
-  if (!existsSync(folder)) throw outputFolderMissing(folder)
+  checkFolder(folder)
   try {
     accessSync(folder, constants.W_OK)
   } catch (error) {
-    throw outputNotWritable(output, (error as NodeJS.ErrnoException).code ?? String(error))
+    throw outputNotWritable(output, error)
   }
 }
 

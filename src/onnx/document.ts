@@ -19,8 +19,7 @@ export class Document {
   header = { irVersion: 0, producerName: '', producerVersion: '', docString: '' }
   /** Nodes with an attribute whose tensor has external data. */
   readonly externalNodes: Node[] = []
-  /** Locations of external data, as the model has them. */
-  readonly locations = new Set<string>()
+  readonly #locations = new Set<string>()
   readonly #files = new Map<string, FileSource>()
   /** Strings that occur again and again (operators, domains), one object each. */
   readonly #interned = new Map<string, string>()
@@ -47,6 +46,16 @@ export class Document {
   /** The folder that locations are relative to; `undefined` for a model of bytes that was given none. */
   get home(): string | undefined {
     return this.folder ?? (this.source.path === undefined ? undefined : dirname(this.source.path))
+  }
+
+  /** Locations of external data, as the model has them: those of attributes are found when the attributes are read. */
+  get locations(): ReadonlySet<string> {
+    for (const node of this.externalNodes) void node.attributes
+    return this.#locations
+  }
+
+  addLocation(location: string): void {
+    this.#locations.add(location)
   }
 
   close(): void {

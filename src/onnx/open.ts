@@ -1,8 +1,17 @@
 import { closeSync, openSync, statSync } from 'node:fs'
-import { ConvertError, modelEmpty, modelIsFolder, modelMissing, modelNotOnnx, modelUnreadable } from '../errors.ts'
+import {
+  ConvertError,
+  modelEmpty,
+  modelIsFolder,
+  modelMissing,
+  modelNotOnnx,
+  modelUnreadable,
+  usage,
+} from '../errors.ts'
 import type { Model } from '../ir/index.ts'
 import type { Source } from '../wire/index.ts'
 import { Budget, BytesSource, Fields, FileSource, place, wireType } from '../wire/index.ts'
+import { checkOptions, inWords, optionKinds } from './check-options.ts'
 import { Document, documentOf } from './document.ts'
 import { kindOfFile } from './kind-of-file.ts'
 import { readModel } from './read/model.ts'
@@ -17,6 +26,8 @@ export interface OpenOptions {
   readonly folder?: string | undefined
 }
 
+const openOptions = { budget: optionKinds.positive, strictLinks: optionKinds.flag, folder: optionKinds.text }
+
 /**
  * Opens a model. Only its structure is read; weights are read when they are asked for or saved, so memory does not grow
  * with them. The file stays open until {@link closeModel}.
@@ -24,7 +35,8 @@ export interface OpenOptions {
  * Throws a typed error that names the byte offset when the bytes are not a well-formed model.
  */
 export function openModel(input: string | Uint8Array, options: OpenOptions = {}): Model {
-  const source = typeof input === 'string' ? openFile(input) : new BytesSource(input)
+  checkOptions(options, openOptions)
+  const source = typeof input === 'string' ? openFile(input) : bytesSource(input)
   try {
     if (source.size === 0) throw modelEmpty(source.path)
     return read(source, options)
@@ -39,6 +51,14 @@ export function closeModel(model: Model): void {
   documentOf(model)?.close()
 }
 
+/** The path or bytes a model was read from, while it is what they say: `undefined` for one edited or built in memory. */
+export function originalOf(model: Model): string | Uint8Array | undefined {
+  const document = documentOf(model)
+  if (document === undefined || model.edited || document.folder !== undefined) return undefined
+  const { source } = document
+  return source.path ?? (source instanceof BytesSource ? source.window : undefined)
+}
+
 /** Where the model was read from and how large that file is; external data is not counted. */
 export function modelSize(model: Model): { path?: string; bytes: number } {
   const source = documentOf(model)?.source
@@ -46,11 +66,24 @@ export function modelSize(model: Model): { path?: string; bytes: number } {
   return source.path === undefined ? { bytes: source.size } : { path: source.path, bytes: source.size }
 }
 
-function openFile(path: string): FileSource {
+function bytesSource(bytes: Uint8Array): BytesSource {
+  if (bytes instanceof Uint8Array) return new BytesSource(bytes)
+  throw usage(
+    `a model is a path, the bytes of a file as a Uint8Array, or an opened Model, not ${inWords(bytes)}`,
+    'A URL becomes a path with fileURLToPath, an ArrayBuffer bytes with new Uint8Array(buffer).',
+  )
+}
+
+/** Refuses a path at which there is no file, before any work is done. */
+export function checkModelFile(path: string): void {
   const stat = statOf(path)
   if (stat.isDirectory()) throw modelIsFolder(path)
   // A pipe or device would make the open wait, and has no positions to read at.
   if (!stat.isFile()) throw modelUnreadable(path, new Error('it is not a file'))
+}
+
+function openFile(path: string): FileSource {
+  checkModelFile(path)
   try {
     return fileSource(path)
   } catch (error) {

@@ -1,16 +1,17 @@
 import { createHash } from 'node:crypto'
 import { lstatSync } from 'node:fs'
 import { join } from 'node:path'
-import { setImmediate } from 'node:timers/promises'
 import { interrupted, outputIsInput, outputTooLarge } from '../errors.ts'
 import type { Model } from '../ir/index.ts'
 import type { Piece, Source } from '../wire/index.ts'
 import { emit, FileSink, MemorySink, totalSize } from '../wire/index.ts'
+import { checkOptions, oneOf, optionKinds, requireModel, requireText } from './check-options.ts'
 import type { Document } from './document.ts'
 import { documentOf } from './document.ts'
 import { modelPieces } from './write/model.ts'
 import type { ExternalData } from './write/plan.ts'
-import { planSave } from './write/plan.ts'
+import { externalDataModes, planSave } from './write/plan.ts'
+import { ownData, removeStale } from './write/stale.ts'
 import { inPlace } from './write/storage.ts'
 import { checkPlace, TemporaryFile } from './write/temporary.ts'
 
@@ -31,6 +32,15 @@ export interface SaveOptions {
   readonly accept?: ((temporary: string) => Promise<void>) | undefined
 }
 
+const saveOptions = {
+  externalData: oneOf(externalDataModes),
+  overwrite: optionKinds.flag,
+  hash: optionKinds.flag,
+  signal: optionKinds.signal,
+  onProgress: optionKinds.work,
+  accept: optionKinds.work,
+}
+
 export interface SavedFile {
   readonly path: string
   readonly bytes: number
@@ -43,9 +53,13 @@ export interface SavedFile {
  *
  * What was not edited is copied byte for byte, a whole unedited model included. Files are written under temporary names
  * and renamed when they are complete, the model last: a crash leaves the old files or the new ones. Throws typed errors
- * of kind `output`; the output may be the file the model was read from.
+ * of kind `output`; the output may be the file the model was read from. Data files of a model that is replaced go with it,
+ * unless somebody else needs them: the new model or one of the files this one is made of.
  */
 export async function saveModel(model: Model, path: string, options: SaveOptions = {}): Promise<SavedFile[]> {
+  requireModel(model)
+  requireText('the path of a model', path)
+  checkOptions(options, saveOptions)
   checkPlace(path, options.overwrite ?? false)
   const mode = options.externalData ?? 'auto'
   refuseInputs(documentOf(model), path, mode)
@@ -59,12 +73,14 @@ export async function saveModel(model: Model, path: string, options: SaveOptions
     const saved = await write(files, options)
     for (const source of sources) source.check()
     checkPlace(path, options.overwrite ?? false)
+    const owned = options.overwrite ? ownData(path) : new Set<string>()
     // Windows does not rename over a file that is open.
     if (process.platform === 'win32') for (const source of sources) source.release()
     await placeAll(
       files.map(({ file }) => file),
       options.accept,
     )
+    removeStale(path, owned, inputsOf(model, sources))
     return saved.reverse()
   } finally {
     for (const { file } of files) file.discard()
@@ -73,6 +89,7 @@ export async function saveModel(model: Model, path: string, options: SaveOptions
 
 /** The model as bytes in memory. External data stays where it is. Throws when the bytes would pass 2 GiB. */
 export function modelToBytes(model: Model): Uint8Array {
+  requireModel(model)
   const pieces = modelPieces(model, inPlace)
   const size = totalSize(pieces)
   if (size >= 2 ** 31) throw outputTooLarge(undefined, size)
@@ -81,10 +98,21 @@ export function modelToBytes(model: Model): Uint8Array {
   return sink.bytes
 }
 
+/** The files of external data that a model was read with. */
+function dataOf(document: Document | undefined): string[] {
+  return [...(document?.locations ?? [])].map((location) => join(document?.home ?? '', location))
+}
+
+/** Every file a model is made of. */
+function inputsOf(model: Model, sources: ReadonlySet<Source>): string[] {
+  const copied = Array.from(sources, ({ path }) => path).filter((path) => path !== undefined)
+  return [...dataOf(documentOf(model)), ...copied]
+}
+
 /** An output must not take the place of data the model refers to. */
 function refuseInputs(document: Document | undefined, path: string, mode: ExternalData): void {
-  const { home, source } = document ?? {}
-  const inputs = [...(document?.locations ?? [])].map((location) => join(home ?? '', location))
+  const { source } = document ?? {}
+  const inputs = dataOf(document)
   if (mode === 'link' && source?.path !== undefined) inputs.push(source.path)
   if (inputs.some((input) => isSameFile(input, path))) throw outputIsInput(path)
 }
@@ -128,7 +156,7 @@ async function placeAll(files: readonly TemporaryFile[], accept: SaveOptions['ac
   }
 }
 
-/** Bytes between two looks at the signal and other work that waits. */
+/** Bytes between two reports of progress. */
 const stride = 1 << 25
 
 async function write(outputs: readonly Output[], { hash, signal, onProgress }: SaveOptions): Promise<SavedFile[]> {
@@ -139,15 +167,19 @@ async function write(outputs: readonly Output[], { hash, signal, onProgress }: S
   for (const { pieces, file, bytes } of outputs) {
     const digest = hash ? createHash('sha256') : undefined
     const sink = new FileSink(file.fd, digest && ((part) => digest.update(part)))
-    const steps = emit(pieces, sink)
-    for (let step = file.write(() => steps.next()); !step.done; step = file.write(() => steps.next())) {
-      if (before + step.value < next) continue
-      next = before + step.value + stride
-      onProgress?.(before + step.value, total)
-      await setImmediate()
-      if (signal?.aborted) throw interrupted()
+    try {
+      for (const done of emit(pieces, sink)) {
+        const room = sink.room()
+        if (room) await file.written(room)
+        if (signal?.aborted) throw interrupted()
+        if (before + done < next) continue
+        next = before + done + stride
+        onProgress?.(before + done, total)
+      }
+      await file.written(sink.flush())
+    } finally {
+      await sink.settle()
     }
-    file.write(() => sink.flush())
     file.finish()
     before += bytes
     saved.push({ path: file.path, bytes, sha256: digest?.digest('hex') ?? null })

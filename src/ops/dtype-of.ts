@@ -2,9 +2,21 @@ import type { DType, Value } from '../ir/index.ts'
 import { dtypes } from '../ir/index.ts'
 import { FunctionIndex, functionOf } from './functions.ts'
 
-/** Element type of a value, from the nodes that made it where nobody declared it; `undefined` when that cannot be told. */
+/**
+ * Element type of a value, from the nodes that made it where nobody declared it; `undefined` when that cannot be told, and
+ * in a function whose calls pass different types.
+ */
 export function dtypeOf(value: Value): DType | undefined {
-  const functions = new FunctionIndex()
+  return typeOf(value, { functions: new FunctionIndex(), passed: new Map() })
+}
+
+interface Search {
+  readonly functions: FunctionIndex
+  /** What callers pass for inputs of functions, as far as it was looked up. */
+  readonly passed: Map<Value, DType | undefined>
+}
+
+function typeOf(value: Value, search: Search): DType | undefined {
   const seen = new Set<Value>()
   const open = [value]
   for (let at = open.pop(); at; at = open.pop()) {
@@ -12,7 +24,9 @@ export function dtypeOf(value: Value): DType | undefined {
     seen.add(at)
     const dtype = at.dtype !== undefined && at.dtype !== dtypes.undefined ? at.dtype : madeType(at)
     if (dtype !== undefined) return dtype
-    const sources = sourcesOf(at, functions)
+    const passed = at.producer ? undefined : passedType(at, search)
+    if (passed !== undefined) return passed
+    const sources = sourcesOf(at, search.functions)
     const declared = sources.find((source) => source.dtype !== undefined && source.dtype !== dtypes.undefined)
     if (declared) return declared.dtype
     open.push(...sources.reverse())
@@ -47,7 +61,7 @@ function madeType({ producer: node }: Value): DType | undefined {
 /** Values of the same element type that a value is made of, the surest first. */
 function sourcesOf(value: Value, functions: FunctionIndex): Value[] {
   const node = value.producer
-  if (!node) return argumentsFor(value, functions)
+  if (!node) return []
   const callee = functions.callee(node)
   if (callee) return [callee.body.outputs[node.outputs.indexOf(value)]].filter((result) => result !== undefined)
   if (node.op === 'If') {
@@ -59,11 +73,18 @@ function sourcesOf(value: Value, functions: FunctionIndex): Value[] {
   return ports.flatMap((port) => node.input(port) ?? [])
 }
 
-/** What the callers of a function pass for one of its inputs. */
-function argumentsFor(value: Value, functions: FunctionIndex): Value[] {
+/** The type that every caller of a function passes for one of its inputs. */
+function passedType(value: Value, search: Search): DType | undefined {
+  const { functions, passed } = search
+  if (passed.has(value)) return passed.get(value)
   const fn = functionOf(value.graph)
   const index = fn?.body.inputs.indexOf(value) ?? -1
-  return fn && index >= 0 ? functions.callers(fn).flatMap((call) => call.input(index) ?? []) : []
+  if (!fn || index < 0) return undefined
+  const given = functions.callers(fn).flatMap((call) => call.input(index) ?? [])
+  const [type, ...others] = new Set(given.map((argument) => typeOf(argument, search)))
+  const agreed = others.length === 0 ? type : undefined
+  passed.set(value, agreed)
+  return agreed
 }
 
 const known = new Set(['', 'com.microsoft', 'outeffhop'])

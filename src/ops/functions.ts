@@ -1,6 +1,6 @@
 import type { Graph, Model, ModelFunction, Node } from '../ir/index.ts'
 
-/** Which nodes of a model call which of its local functions. */
+/** Which nodes of a model call which of its local functions. A function that leads back to itself counts as an unknown operator. */
 export class FunctionIndex {
   #calls: Map<ModelFunction, Node[]> | undefined
   #functions: Map<string, ModelFunction> | undefined
@@ -40,7 +40,44 @@ export function functionOf(graph: Graph): ModelFunction | undefined {
 }
 
 function indexFunctions(model: Model | undefined): Map<string, ModelFunction> {
-  return new Map((model?.functions ?? []).map((fn) => [functionKey(fn.domain, fn.name, fn.overload), fn]))
+  const functions = model?.functions ?? []
+  const index = new Map(functions.map((fn) => [functionKey(fn.domain, fn.name, fn.overload), fn]))
+  for (const key of model && functions.length > 0 ? recursiveIn(model, index) : []) index.delete(key)
+  return index
+}
+
+/** Functions that call themselves, by way of others too. No edit makes one, so a model is searched once. */
+const recursive = new WeakMap<Model, readonly string[]>()
+
+function recursiveIn(model: Model, index: ReadonlyMap<string, ModelFunction>): readonly string[] {
+  const known = recursive.get(model)
+  if (known) return known
+  // What calls nothing that is left is taken away; cycles, and what leads to one, stay.
+  const calls = new Map<string, Set<string>>()
+  const callers = new Map<string, string[]>()
+  for (const [key, fn] of index) {
+    const called = new Set(calledBy(fn.body).filter((other) => index.has(other)))
+    calls.set(key, called)
+    for (const other of called) callers.set(other, (callers.get(other) ?? []).concat(key))
+  }
+  const done = [...calls].filter(([, called]) => called.size === 0).map(([key]) => key)
+  for (let key = done.pop(); key !== undefined; key = done.pop()) {
+    calls.delete(key)
+    for (const caller of callers.get(key) ?? []) {
+      const called = calls.get(caller)
+      called?.delete(key)
+      if (called?.size === 0) done.push(caller)
+    }
+  }
+  const found = [...calls.keys()]
+  recursive.set(model, found)
+  return found
+}
+
+function calledBy(body: Graph): string[] {
+  return [...body.withNested()].flatMap((graph) =>
+    Array.from(graph.nodes(), (node) => functionKey(node.domain, node.opType, node.overload)),
+  )
 }
 
 function functionKey(domain: string, name: string, overload: string): string {

@@ -19,22 +19,28 @@ export function groupSites(sites: readonly SiteEntry[]): SiteGroup[] {
       site.form,
       site.op,
       site.spelling,
-      JSON.stringify(site.sink),
+      // Sinks of single heads differ from layer to layer; that is no other fate.
+      typeof site.sink === 'number' ? site.sink : 'by head',
     ]
     const key = [digitsOut(site.graph), digitsOut(site.node), digitsOut(site.message), ...fate].join('\n')
     const group = groups.get(key)
     if (group) group.push(site)
     else groups.set(key, [site])
   }
-  return [...groups.values()].map((group) => ({ name: commonName(group), sites: group, first: group[0] as SiteEntry }))
+  return [...groups.values()].map((group) => ({
+    name: commonText(group.map(fullName)),
+    sites: group,
+    first: group[0] as SiteEntry,
+  }))
 }
 
-function digitsOut(text: string): string {
+/** A text without its numbers: what the same thing said of every layer has in common. */
+export function digitsOut(text: string): string {
   return text.replace(/\d+/g, '#')
 }
 
-function commonName(group: readonly SiteEntry[]): string {
-  const names = group.map(fullName)
+/** Texts that differ in their numbers only as one. */
+export function commonText(names: readonly string[]): string {
   const [first = ''] = names
   if (names.length === 1) return first
   const numbers = names.map((name) => name.match(/\d+/g) ?? [])

@@ -1,4 +1,5 @@
 import { calibrationLines } from './calibration-text.ts'
+import { changeLines } from './change-text.ts'
 import type { ReportDocument, SiteEntry } from './document.ts'
 import { isAllSoftmax1, unconverted } from './document.ts'
 import type { SiteGroup } from './groups.ts'
@@ -13,11 +14,17 @@ const mostRows = 24
 /** A report as people read it: what is in the model, what became of it, what was written, what to do next. */
 export function summarize(document: ReportDocument, paint: Paint, dryRun = false): string {
   const groups = groupSites(document.sites)
-  const lines = [heading(document, paint), '', ...siteTable(groups, document.command, paint)]
+  const lines = [heading(document, paint), '', ...siteTable(groups, judgesOnly(document), paint)]
   if (groups.length > 0) lines.push('')
-  if (document.calibration) lines.push(...calibrationLines(document.calibration, paint), '')
+  if (document.calibration && document.command === 'explain')
+    lines.push(...calibrationLines(document.calibration, paint), '')
   lines.push(...closing(document, dryRun, paint))
   return `${lines.join('\n')}\n`
+}
+
+/** Whether nothing was to be converted: by `explain`, or because the run was to stop before that. */
+function judgesOnly({ command, passes }: ReportDocument): boolean {
+  return command === 'explain' || !passes.some(({ stage }) => stage === 'hopfield')
 }
 
 function heading({ model }: ReportDocument, paint: Paint): string {
@@ -25,29 +32,29 @@ function heading({ model }: ReportDocument, paint: Paint): string {
   return `${paint.strong(model.path ?? 'model')}  ${paint.faint(`${formatBytes(model.bytes)}, opset ${opset}`)}`
 }
 
-function siteTable(groups: readonly SiteGroup[], command: ReportDocument['command'], paint: Paint): string[] {
+function siteTable(groups: readonly SiteGroup[], judged: boolean, paint: Paint): string[] {
   const shown = groups.slice(0, mostRows)
   const rows = alignRows(
     shown.map(({ sites, name, first }) => [
-      fate(first, command, paint),
+      fate(first, judged, paint),
       { text: sites.length > 1 ? `${name}  (${sites.length})` : name },
       why(first, paint),
     ]),
   )
   // What a conversion has to say of a site comes as warnings.
-  const notes = (group: SiteGroup | undefined) => (command === 'explain' ? (group?.first.notes ?? []) : [])
+  const notes = (group: SiteGroup | undefined) => (judged ? (group?.first.notes ?? []) : [])
   const lines = rows.flatMap((row, i) => [row, ...notes(shown[i]).map((note) => paint.faint(`      ${note}`))])
   const hidden = groups.slice(mostRows).flatMap((group) => group.sites)
   if (hidden.length > 0) lines.push(paint.faint(`  and ${count(hidden.length, 'more site')}: --json lists all`))
   return lines
 }
 
-function fate(site: SiteEntry, command: ReportDocument['command'], paint: Paint): Cell {
+function fate(site: SiteEntry, judged: boolean, paint: Paint): Cell {
   if (site.converted) return { text: 'converted', paint: paint.good }
   if (site.verdict === 'already-softmax1') return { text: 'softmax1', paint: paint.good }
   if (site.verdict === 'review') return { text: 'review', paint: paint.warn }
   if (site.verdict === 'rejected' || site.verdict === 'learned-sink') return { text: 'left alone', paint: paint.faint }
-  if (command === 'explain') return { text: site.verdict }
+  if (judged) return { text: site.verdict }
   return { text: 'not converted', paint: paint.warn }
 }
 
@@ -62,6 +69,7 @@ function closing(document: ReportDocument, dryRun: boolean, paint: Paint): strin
   const lines = [paint.strong(countsLine(document))]
   const { counts, command, files } = document
   const [written] = files
+  if (command === 'convert' && judgesOnly(document)) lines.push('The run was to stop before anything is converted.')
   if (written !== undefined) lines.push(writtenLine(document, written, paint))
   else if (dryRun) lines.push('Nothing was written: this is a dry run.')
   else if (command === 'convert' && isAllSoftmax1(document))
@@ -71,10 +79,10 @@ function closing(document: ReportDocument, dryRun: boolean, paint: Paint): strin
 }
 
 function countsLine(document: ReportDocument): string {
-  const { counts, command, sites } = document
+  const { counts, sites } = document
   if (counts.sites === 0) return 'The model has no softmax and no attention operator.'
   const words = (n: number, what: string) => (n > 0 ? [`${n} ${what}`] : [])
-  if (command === 'explain') {
+  if (judgesOnly(document)) {
     const attention = unconverted(sites).length - counts.review
     const left = counts.left - attention
     const parts = [
@@ -102,11 +110,12 @@ function needs({ target, requires }: ReportDocument): string {
   return ` for ONNX Runtime ${requires.runtime} and later${requires.provider === null ? '' : `, provider ${requires.provider} only`}`
 }
 
-function advice({ sink }: ReportDocument): string[] {
-  if (sink !== 'zero, not verified') return [`sink: ${sink}`]
+function advice(document: ReportDocument): string[] {
+  const { sink } = document
+  if (sink !== 'zero, not verified') return [`sink: ${sink}`, ...changeLines(document)]
   return [
     'sink: zero, not verified. A model trained with Softmax1 keeps its outputs. One trained with plain softmax changes:',
-    'compare both on your data before you use it. --sink -4 keeps the outputs closer,',
-    'and fine-tuning with Softmax1 is what makes the outliers go away.',
+    'give some of your data with --data, and every head gets a sink that keeps its outputs.',
+    'Fine-tuning with Softmax1 is what makes the outliers go away.',
   ]
 }

@@ -1,6 +1,7 @@
 import { bug } from '../errors.ts'
 import type { Attribute, DType, Graph, Node, ValueType } from '../ir/index.ts'
 import { attr, dtypes, Tensor, type Value } from '../ir/index.ts'
+import { functionOf } from '../ops/index.ts'
 
 /** Where built nodes go, and what they are called. */
 export interface Place {
@@ -9,7 +10,10 @@ export interface Place {
   readonly before: Node | undefined
   /** Prefix of the names of new nodes and values, usually the name of the node they stand for. */
   readonly name: string
-  /** Default-domain opset the nodes must be valid in. */
+  /**
+   * Default-domain opset the nodes must be valid in. Inside a function they are valid in the opset of the model too, in which
+   * ONNX Runtime reads a body, whatever the function says.
+   */
   readonly opset: number
 }
 
@@ -26,9 +30,18 @@ const floatAttribute = 1
  */
 export class Ops {
   readonly place: Place
+  readonly #opsets: readonly number[]
 
   constructor(place: Place) {
     this.place = place
+    const model = functionOf(place.graph) ? place.graph.model : undefined
+    this.#opsets = model ? [place.opset, model.opset] : [place.opset]
+  }
+
+  /** Whether what came with an opset is there in every opset of the place; `undefined` when only in one of them. */
+  has(opset: number): boolean | undefined {
+    const since = this.#opsets.map((own) => own >= opset)
+    return since.every(Boolean) ? true : since.some(Boolean) ? undefined : false
   }
 
   Add = (a: Value, b: Value) => this.#node('Add', [a, b])
@@ -39,7 +52,12 @@ export class Ops {
   Concat = (xs: readonly Value[], axis: number) => this.#node('Concat', xs, { axis: attr.int(axis) })
   ConstantOfShape = (shape: Value, value: Tensor) =>
     this.#node('ConstantOfShape', [shape], { value: attr.tensor(value) })
+  /** `(x - zeroPoint) * scale`; per channel of `axis` from opset 13 on, when the scale is a vector. */
+  DequantizeLinear = (x: Value, scale: Value, zeroPoint: Value, axis?: number) =>
+    this.#node('DequantizeLinear', [x, scale, zeroPoint], axis === undefined ? {} : { axis: attr.int(axis) })
   Div = (a: Value, b: Value) => this.#node('Div', [a, b])
+  /** u8 integers, their scale and their zero point, by the range of x when the model runs. */
+  DynamicQuantizeLinear = (x: Value) => this.#insert('DynamicQuantizeLinear', [x], {}, 3) as [Value, Value, Value]
   Equal = (a: Value, b: Value) => this.#node('Equal', [a, b])
   Exp = (x: Value) => this.#node('Exp', [x])
   Expand = (x: Value, shape: Value) => this.#node('Expand', [x, shape])
@@ -49,6 +67,7 @@ export class Ops {
   Less = (a: Value, b: Value) => this.#node('Less', [a, b])
   Log = (x: Value) => this.#node('Log', [x])
   MatMul = (a: Value, b: Value) => this.#node('MatMul', [a, b])
+  MatMulInteger = (a: Value, b: Value, aZeroPoint: Value) => this.#node('MatMulInteger', [a, b, aZeroPoint])
   /** Elementwise maximum of two; broadcasts from opset 8 on. */
   Max = (a: Value, b: Value) => this.#node('Max', [a, b])
   Min = (a: Value, b: Value) => this.#node('Min', [a, b])
@@ -57,6 +76,7 @@ export class Ops {
   NonZero = (x: Value) => this.#node('NonZero', [x])
   Not = (x: Value) => this.#node('Not', [x])
   Or = (a: Value, b: Value) => this.#node('Or', [a, b])
+  QuantizeLinear = (x: Value, scale: Value, zeroPoint: Value) => this.#node('QuantizeLinear', [x, scale, zeroPoint])
   Range = (start: Value, limit: Value, delta: Value) => this.#node('Range', [start, limit, delta])
   Relu = (x: Value) => this.#node('Relu', [x])
   Reshape = (x: Value, shape: Value) => this.#node('Reshape', [x, shape])
@@ -86,16 +106,25 @@ export class Ops {
     return this.#node('Softmax', [x], { axis: attr.int(rank - 1) })
   }
 
-  ReduceMax(x: Value, axes: readonly number[], keepdims = true): Value {
-    return this.#reduce('ReduceMax', 18, x, axes, keepdims)
+  /** The maximum over one axis, which stays with length 1. */
+  ReduceMax(x: Value, axis: number): Value {
+    const maximum = this.#reduce('ReduceMax', x, [axis], true)
+    return maximum ?? (this.#insert('TopK', [x, this.ints([1])], { axis: attr.int(axis) }, 2)[0] as Value)
   }
 
-  ReduceMin(x: Value, axes: readonly number[], keepdims = true): Value {
-    return this.#reduce('ReduceMin', 18, x, axes, keepdims)
+  /** The sum over one axis, which stays with length 1. */
+  ReduceSum(x: Value, axis: number): Value {
+    const sum = this.#reduce('ReduceSum', x, [axis], true)
+    if (sum) return sum
+    const sums = this.#node('CumSum', [x, this.scalar(axis, dtypes.int64)])
+    return this.Slice(sums, [-1], [Number.MAX_SAFE_INTEGER], [axis])
   }
 
-  ReduceSum(x: Value, axes: readonly number[], keepdims = true): Value {
-    return this.#reduce('ReduceSum', 13, x, axes, keepdims)
+  /** A reduction over several axes, outside of functions. */
+  Reduce(kind: 'Max' | 'Mean' | 'Min' | 'Sum', x: Value, axes: readonly number[], keepdims: boolean): Value {
+    const reduced = this.#reduce(`Reduce${kind}`, x, axes, keepdims)
+    if (!reduced) throw bug(`Reduce${kind} has no spelling in two opsets at once`)
+    return reduced
   }
 
   Unsqueeze(x: Value, axes: readonly number[]): Value {
@@ -117,10 +146,10 @@ export class Ops {
   SliceVector = (x: Value, start: Value, end: Value) => this.#node('Slice', [x, start, end, this.ints([0])])
 
   /** Constant padding; `pads` holds the begins of all axes, then the ends. `value` is 0 when left out. */
-  Pad(x: Value, pads: readonly number[], value = 0, dtype: DType = dtypes.float): Value {
+  Pad(x: Value, pads: readonly number[], value = 0, dtype?: DType | undefined): Value {
     if (this.place.opset < 11)
       return this.#node('Pad', [x], { mode: attr.string('constant'), pads: attr.ints(pads), value: attr.float(value) })
-    const fill = value === 0 ? undefined : this.scalar(value, dtype)
+    const fill = value === 0 ? undefined : this.like(x, dtype, [], [value])
     return this.#node('Pad', fill ? [x, this.ints(pads), fill] : [x, this.ints(pads)], {
       mode: attr.string('constant'),
     })
@@ -136,7 +165,13 @@ export class Ops {
     return this.constant(Tensor.scalar(dtype, value))
   }
 
-  /** An initializer with these contents: one that exists already in the graph where there is one. */
+  /** A constant of the element type of `x`, also where that is not known before the model runs (float before opset 15). */
+  like(x: Value, dtype: DType | undefined, dims: readonly number[], numbers: readonly number[]): Value {
+    const constant = this.constant(Tensor.of(dtype ?? dtypes.float, dims, numbers))
+    return dtype === undefined && this.has(15) ? this.CastLike(constant, x) : constant
+  }
+
+  /** An initializer with these contents: one that was made before where there is one, else a new one of the tensor's name. */
   constant(tensor: Tensor): Value {
     return constantIn(this.place.graph.outermost(), tensor)
   }
@@ -147,9 +182,12 @@ export class Ops {
     return value
   }
 
-  #reduce(opType: string, axesAreInputFrom: number, x: Value, axes: readonly number[], keepdims: boolean): Value {
+  /** `undefined` where no spelling is valid in every opset of the place. */
+  #reduce(opType: string, x: Value, axes: readonly number[], keepdims: boolean): Value | undefined {
     const keep = { keepdims: attr.int(keepdims ? 1 : 0) }
-    return this.place.opset >= axesAreInputFrom
+    const asInput = this.has(opType === 'ReduceSum' ? 13 : 18)
+    if (asInput === undefined) return undefined
+    return asInput
       ? this.#node(opType, [x, this.ints(axes)], keep)
       : this.#node(opType, [x], { axes: attr.ints(axes), ...keep })
   }
@@ -186,18 +224,30 @@ export class Ops {
 /** Constants made by the builder, by content, per graph they live in. */
 const pools = new WeakMap<Graph, Map<string, Value>>()
 
-function constantIn(graph: Graph, tensor: Tensor): Value {
+/** A constant of a graph with these contents: one that was made before where there is one, and that is still the same. */
+export function constantIn(graph: Graph, tensor: Tensor): Value {
   const pool = pools.get(graph) ?? new Map<string, Value>()
   pools.set(graph, pool)
-  const size = tensor.payload?.byteLength ?? 0
-  const bytes =
-    tensor.payload && size <= 4096 ? Buffer.from(tensor.payload.read(0, size)).toString('base64') : undefined
-  const key = `${tensor.dtype}/${tensor.dims.join()}/${bytes}`
-  const known = bytes === undefined ? undefined : pool.get(key)
-  if (known && graph.values.get(known.name) === known) return known
-  const value = takesInitializers(graph) ? graph.addInitializer(constantName, tensor) : constantNode(graph, tensor)
-  if (bytes !== undefined) pool.set(key, value)
+  const key = contentKey(tensor)
+  const known = key === undefined ? undefined : pool.get(key)
+  if (known && graph.values.get(known.name) === known && contentKey(tensorOf(known)) === key) return known
+  const value = takesInitializers(graph)
+    ? graph.addInitializer(tensor.name || constantName, tensor)
+    : constantNode(graph, tensor)
+  if (key !== undefined) pool.set(key, value)
   return value
+}
+
+/** Type, dims and bytes of a small tensor. */
+function contentKey(tensor: Tensor | undefined): string | undefined {
+  const size = tensor?.payload?.byteLength ?? 0
+  if (!tensor?.payload || size > 4096) return undefined
+  return `${tensor.dtype}/${tensor.dims.join()}/${Buffer.from(tensor.payload.read(0, size)).toString('base64')}`
+}
+
+function tensorOf({ initializer, producer }: Value): Tensor | undefined {
+  const held = producer?.attributes.get('value')
+  return initializer ?? (held?.kind === 'tensor' ? held.value : undefined)
 }
 
 const constantName = 'outeffhop/constant'
@@ -209,7 +259,7 @@ function takesInitializers(graph: Graph): boolean {
 }
 
 function constantNode(graph: Graph, tensor: Tensor): Value {
-  const value = graph.newValue(constantName)
+  const value = graph.newValue(tensor.name || constantName)
   const [first] = graph.nodes()
   graph.insert(
     { name: value.name, opType: 'Constant', attributes: new Map([['value', attr.tensor(tensor)]]) },

@@ -31,9 +31,11 @@ export interface Warning {
 
 /** What a pipeline run found and did. Passes write to it; nothing else of theirs is visible outside the model. */
 export class Report {
-  /** In the order the sites were found. The key, the value a site produces, survives every rewrite. */
+  /** In the order the sites were found, by the value that a site produced when it was found. */
   readonly sites = new Map<Value, SiteReport>()
   readonly warnings: Warning[] = []
+  /** For a value that took the place of another one in a rewrite, the value its site was found by. */
+  readonly #found = new Map<Value, Value>()
   /** Oldest runtime version the result needs, and why. */
   runtime: { readonly version: string; readonly reason: string } | null = null
   /** The only provider the result is right on; null when any will do. */
@@ -41,7 +43,7 @@ export class Report {
 
   /** Adds a site as detection saw it. Known sites keep what is already written. */
   add(site: Site): SiteReport {
-    const known = this.sites.get(site.output)
+    const known = this.sites.get(this.#found.get(site.output) ?? site.output)
     if (known) return known
     const entry: SiteReport = {
       node: site.node.label,
@@ -62,15 +64,15 @@ export class Report {
     return entry
   }
 
-  /** Goes on under another value when a rewrite moved the normaliser of a site, in the same place of the order. */
+  /** A rewrite moved the normaliser of a site: the site is now known by another value as well. */
   rekey(from: Value, to: Value): void {
-    const entries = [...this.sites]
-    this.sites.clear()
-    for (const [value, entry] of entries) this.sites.set(value === from ? to : value, entry)
+    this.#found.set(to, this.#found.get(from) ?? from)
   }
 
   warn(code: string, message: string, at: Warning['at'] = {}): void {
-    if (this.warnings.some((w) => w.code === code && w.message === message)) return
+    const known = (w: Warning): boolean =>
+      w.code === code && w.message === message && w.at?.node === at.node && w.at?.graph === at.graph
+    if (this.warnings.some(known)) return
     this.warnings.push({ code, message, at })
   }
 

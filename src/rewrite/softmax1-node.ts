@@ -1,6 +1,6 @@
 import type { Heads, Site } from '../attention/index.ts'
 import { sinkHeads } from '../errors.ts'
-import type { Node, Value } from '../ir/index.ts'
+import type { DType, Node, Value } from '../ir/index.ts'
 import { attr, dtypes, Tensor } from '../ir/index.ts'
 import { dtypeOf } from '../ops/index.ts'
 import { Ops } from './ops.ts'
@@ -74,11 +74,11 @@ export function sinkOf(node: Node): Softmax1Sink {
  * The sink as a value that broadcasts against x reduced over its axis: a scalar, or one logit per head.
  * Heads merged with the batch are tiled to the length of that axis.
  */
-export function sinkValue(ops: Ops, sink: Softmax1Sink, x: Value, dtype: number): Value {
+export function sinkValue(ops: Ops, sink: Softmax1Sink, x: Value, dtype: DType | undefined): Value {
   const { values, heads } = sink
-  if (!heads) return ops.scalar(values[0] as number, dtype)
+  if (!heads) return ops.like(x, dtype, [], [values[0] as number])
   const dims = [values.length, ...Array.from({ length: -heads.axis - 1 }, () => 1)]
-  const perHead = ops.constant(Tensor.of(dtype, dims, values))
+  const perHead = ops.like(x, dtype, dims, values)
   if (!heads.merged) return perHead
   const rank = dims.length
   const merged = ops.Slice(

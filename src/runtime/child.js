@@ -9,6 +9,7 @@
  * @typedef {{ id: number, open: { model: string | Uint8Array, options: object, reducer?: string } }} OpenRequest
  * @typedef {{ feeds: Record<string, Plain>, fetches: string[] | undefined, plan?: unknown }} Run
  * @typedef {{ id: number, run: Run }} RunRequest
+ * @typedef {{ id: number, time: Run }} TimeRequest
  */
 
 /** @type {any} */
@@ -18,9 +19,14 @@ let session
 /** @type {any} */
 let reducer
 
-process.on('message', async (/** @type {OpenRequest | RunRequest} */ request) => {
+process.on('message', async (/** @type {OpenRequest | RunRequest | TimeRequest} */ request) => {
   try {
-    const value = 'open' in request ? await open(request.open) : await run(request.run)
+    const value =
+      'open' in request
+        ? await open(request.open)
+        : 'time' in request
+          ? await time(request.time)
+          : await run(request.run)
     process.send?.({ id: request.id, value })
   } catch (error) {
     const { message, code } = /** @type {{ message?: string, code?: string }} */ (error)
@@ -50,6 +56,14 @@ async function run({ feeds, fetches, plan }) {
     outputs[name] = { type, dims: [...dims], data: Array.isArray(data) ? data : bytesOf(data) }
   }
   return outputs
+}
+
+/** @param {Run} request */
+async function time({ feeds }) {
+  const tensors = Object.entries(feeds).map(([name, { type, data, dims }]) => [name, new ort.Tensor(type, data, dims)])
+  const start = performance.now()
+  await session.run(Object.fromEntries(tensors), session.outputNames)
+  return performance.now() - start
 }
 
 /**

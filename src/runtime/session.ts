@@ -46,6 +46,8 @@ export interface Session {
    * given to it as `{ type, dims, data }` with the arrays of the runtime; throws as `run` does.
    */
   reduce(feeds: Feeds, fetches: readonly string[], plan: unknown): Promise<unknown>
+  /** Milliseconds that one run takes in the process of the runtime. Throws as `run` does. */
+  time(feeds: Feeds): Promise<number>
   /** Ends the process. A session that is not closed ends with the program. */
   close(): Promise<void>
 }
@@ -85,6 +87,7 @@ export async function openSession(model: string | Uint8Array, options: SessionOp
         return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, fromPlain(name, tensor)]))
       },
       reduce: (feeds, fetches, plan) => runtime.call({ run: { feeds: plainFeeds(feeds), fetches, plan } }, refused),
+      time: (feeds) => runtime.call({ time: { feeds: plainFeeds(feeds) } }, refused) as Promise<number>,
       close: () => runtime.end(),
     }
   } catch (error) {

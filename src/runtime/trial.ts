@@ -13,8 +13,8 @@ export interface TrialInput {
   /** The structure of the converted model, for its declared inputs. */
   readonly model: Model
   readonly path: string
-  /** The model it came from, which tells a bad input from a bad conversion. */
-  readonly original: string | Uint8Array
+  /** The model it came from, which tells a bad input from a bad conversion. Without it, a run that fails proves nothing. */
+  readonly original: string | Uint8Array | undefined
 }
 
 type Outputs = Readonly<Record<string, Tensor>>
@@ -51,7 +51,12 @@ export async function tryConverted(
         continue
       }
       const got = await outcome(converted, feeds)
-      if (typeof got !== 'string' && nanOutputs(got).length === 0) return { ran: true }
+      const nans = typeof got === 'string' ? [] : nanOutputs(got)
+      if (typeof got !== 'string' && nans.length === 0) return { ran: true }
+      if (original === undefined) {
+        reason = typeof got === 'string' ? got : `output "${nans[0]}" is NaN`
+        continue
+      }
       reference ??= await openSession(original, options)
       const expected = await outcome(reference, feeds)
       if (typeof expected !== 'string') {
@@ -85,7 +90,7 @@ async function openConverted(
   try {
     return await openSession(path, options)
   } catch (error) {
-    if (!isRefusal(error)) throw error
+    if (!isRefusal(error) || original === undefined) throw error
     const reference = await openSession(original, options).catch((refused) => refused)
     if (isRefusal(reference)) throw runtimeRefusesBoth(reference.message, path)
     if (!(reference instanceof Error)) await reference.close()

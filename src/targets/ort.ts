@@ -3,7 +3,7 @@ import { ortFused } from './ort-fused.ts'
 import { ortOperators } from './ort-operators.ts'
 import type { Target } from './target.ts'
 
-const { float, float16, bfloat16 } = dtypes
+const { float, float16 } = dtypes
 
 /** ONNX Runtime, its CPU, CUDA and WebGPU execution providers. */
 export const ort: Target = {
@@ -71,7 +71,7 @@ export const ort: Target = {
     {
       form: 'zero-key',
       summary: 'A zero key and a zero value added to the plain operators, in place.',
-      conditions: { dtypes: [float, float16, bfloat16, dtypes.double], sink: 'any', mask: true, copiesKeys: true },
+      conditions: { sink: 'any', mask: true, copiesKeys: true },
       source: 'Measured on 1.19 to 1.30; standard operators only, so right on every provider.',
     },
     {

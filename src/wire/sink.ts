@@ -1,4 +1,5 @@
-import { writeSync } from 'node:fs'
+import { write } from 'node:fs'
+import { promisify } from 'node:util'
 import type { Piece } from './piece.ts'
 import type { Source } from './source.ts'
 
@@ -28,13 +29,22 @@ export class MemorySink implements Sink {
   }
 }
 
-/** One megabyte, reused: measured fastest for copies, and what memory a save needs. */
+/** One megabyte: measured fastest for copies. */
 const bufferSize = 1 << 20
 
-/** Writes to a file through one buffer. Call `flush` at the end. */
+/** One is filled, the one behind it is free for what does not fit, and two are on their way to the file. */
+const bufferCount = 4
+
+/**
+ * Writes to a file while the next bytes are made. Await `room` before every `bufferSize` bytes and `flush` at the end;
+ * the descriptor is in use until `settle` is done.
+ */
 export class FileSink implements Sink {
   readonly #fd: number
-  readonly #buffer = Buffer.allocUnsafeSlow(bufferSize)
+  readonly #buffers = Array.from({ length: bufferCount }, () => Buffer.allocUnsafeSlow(bufferSize))
+  /** What each buffer is waiting for. */
+  readonly #writes: (Promise<void> | undefined)[] = []
+  #current = 0
   #used = 0
   #position = 0
   /** Sees every part that is written, in order. */
@@ -43,6 +53,11 @@ export class FileSink implements Sink {
   constructor(fd: number, watch?: (part: Uint8Array) => void) {
     this.#fd = fd
     this.#watch = watch
+  }
+
+  /** Waits until `bufferSize` more bytes have a place; `undefined` when they have one. Throws what a write threw. */
+  room(): Promise<void> | undefined {
+    return this.#writes[this.#next]
   }
 
   put(bytes: Uint8Array): void {
@@ -63,18 +78,50 @@ export class FileSink implements Sink {
     }
   }
 
-  flush(): void {
-    this.#watch?.(this.#buffer.subarray(0, this.#used))
-    for (let at = 0; at < this.#used; ) {
-      at += writeSync(this.#fd, this.#buffer, at, this.#used - at, this.#position + at)
-    }
-    this.#position += this.#used
-    this.#used = 0
+  /** Writes what is left and waits for all of it. */
+  async flush(): Promise<void> {
+    this.#send()
+    await Promise.all(this.#writes)
+  }
+
+  /** Waits until nothing is being written any more, well or not. */
+  async settle(): Promise<void> {
+    await Promise.allSettled(this.#writes)
+  }
+
+  get #buffer(): Buffer {
+    return this.#buffers[this.#current] as Buffer
+  }
+
+  get #next(): number {
+    return (this.#current + 1) % bufferCount
   }
 
   #advance(length: number): void {
     this.#used += length
-    if (this.#used === bufferSize) this.flush()
+    if (this.#used === bufferSize) this.#send()
+  }
+
+  #send(): void {
+    const [at, part] = [this.#current, this.#buffer.subarray(0, this.#used)]
+    this.#watch?.(part)
+    const written = writeAll(this.#fd, part, this.#position).then(() => {
+      this.#writes[at] = undefined
+    })
+    // Whoever waits for the buffer is told; nobody may be waiting yet.
+    written.catch(() => {})
+    this.#writes[at] = written
+    this.#position += part.length
+    this.#current = this.#next
+    this.#used = 0
+  }
+}
+
+const writePart = promisify(write)
+
+async function writeAll(fd: number, bytes: Uint8Array, position: number): Promise<void> {
+  for (let at = 0; at < bytes.length; ) {
+    at += (await writePart(fd, bytes, at, bytes.length - at, position + at)).bytesWritten
   }
 }
 

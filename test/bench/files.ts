@@ -22,15 +22,15 @@ const cases: readonly (readonly [name: string, size: Synthetic])[] = [
 ]
 
 try {
-  for (const [name, size] of cases) measureCase(name, size)
+  for (const [name, size] of cases) await measureCase(name, size)
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }
 
-function measureCase(name: string, size: Synthetic): void {
+async function measureCase(name: string, size: Synthetic): Promise<void> {
   const model = join(folder, 'model.onnx')
   const output = join(folder, 'out.onnx')
-  writeSynthetic(model, size)
+  await writeSynthetic(model, size)
   const convert = [cli, model, '-o', output, '--overwrite', '--no-verify', '--quiet']
   const commands: Record<string, readonly [string, readonly string[]]> = {
     node: ['node', ['-e', '0']],

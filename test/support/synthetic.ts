@@ -42,13 +42,13 @@ export function syntheticBytes(size: Synthetic): Uint8Array {
 }
 
 /** Writes a synthetic transformer of any size; returns its bytes. */
-export function writeSynthetic(path: string, size: Synthetic): number {
+export async function writeSynthetic(path: string, size: Synthetic): Promise<number> {
   const pieces = syntheticModel(size)
   const fd = openSync(path, 'w')
   try {
     const sink = new FileSink(fd)
-    for (const _ of emit(pieces, sink));
-    sink.flush()
+    for (const _ of emit(pieces, sink)) await sink.room()
+    await sink.flush()
   } finally {
     closeSync(fd)
   }

@@ -86,7 +86,7 @@ function tensorOf(document: Document, field: Field, found: Found): Tensor {
     typed && (raw || found.isExternal || isString || found.isMixed || typed.number !== typedField(dtype))
   if (hasUnread) checkMessage(field.at(), 'Tensor')
   if (found.isExternal) {
-    for (const [key, value] of found.external) if (key === 'location') document.locations.add(value)
+    for (const [key, value] of found.external) if (key === 'location') document.addLocation(value)
     return new Tensor({ ...head, payload: new ExternalPayload(document, field, found.external, head) })
   }
   if (isString) return new Tensor({ ...head, strings: () => readStrings(field) })

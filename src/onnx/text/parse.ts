@@ -1,5 +1,6 @@
 import type { Attribute, Node, Tensor, Value, ValueType } from '../../ir/index.ts'
 import { Graph, Model } from '../../ir/index.ts'
+import { checkOptions, optionKinds, requireText } from '../check-options.ts'
 import { parseAttribute, tensorHead } from './attributes.ts'
 import { Cursor } from './cursor.ts'
 import { ExternalTensors } from './external.ts'
@@ -24,6 +25,8 @@ export interface ParseOptions {
  * Throws a `text-syntax` error that names line and column.
  */
 export function parseModel(text: string, options: ParseOptions = {}): Model {
+  requireText('what is parsed', text)
+  checkOptions(options, { fill: optionKinds.work, folder: optionKinds.text })
   const cursor = new Cursor(text)
   const model = new Model()
   if (cursor.sees('<')) parseHeader(cursor, model)

@@ -1,4 +1,5 @@
 import type { Graph, Model, ModelFunction, Node, Value } from '../../ir/index.ts'
+import { checkOptions, optionKinds, requireModel } from '../check-options.ts'
 import { printAttribute } from './attributes.ts'
 import { printData } from './tensor.ts'
 import { printTensorType, printType } from './types.ts'
@@ -16,6 +17,8 @@ export interface PrintOptions {
  * nodes, node metadata and tensor annotations have no place in the syntax and are not printed.
  */
 export function printModel(model: Model, options: PrintOptions = {}): string {
+  requireModel(model)
+  checkOptions(options, { limit: optionKinds.positive })
   const printer = new Printer(options)
   const text = [printHeader(model), printer.graph(model.graph)]
   for (const fn of model.functions) text.push(printer.function(fn))

@@ -94,6 +94,11 @@ export class DataFile {
   }
 }
 
+/** A test for the names that {@link DataFile} gives to data of a model of this name. */
+export function dataFilesOf(model: string): (name: string) => boolean {
+  return (name) => name.startsWith(`${model}.`) && /^[0-9a-f]{8}\.data$/.test(name.slice(model.length + 1))
+}
+
 /** What makes two payloads the same data: the file and the place in it. */
 function rangeKey(payload: Payload): string | undefined {
   const range = rangeOf(payload)

@@ -19,10 +19,11 @@ import { rangeOf } from './tensor.ts'
 
 /**
  * Where weights go. `auto`: where they are; into a file of their own when an edited model would pass what runtimes can
- * parse. `always`: large ones into a file of their own. `never`: all into the model. `link`: large ones stay in the input
- * file and the new model refers to them there.
+ * parse. `always`: those of 1 KiB and more into a file of their own; a model that has none stays one file. `never`: all into
+ * the model. `link`: those of 1 KiB and more stay in the input file and the new model refers to them there.
  */
-export type ExternalData = 'auto' | 'always' | 'never' | 'link'
+export const externalDataModes = ['auto', 'always', 'never', 'link'] as const
+export type ExternalData = (typeof externalDataModes)[number]
 
 /** What is going to be written. */
 export interface SavePlan {
@@ -80,7 +81,7 @@ class Placement {
 
   plan(): SavePlan {
     for (const { tensor, graph, node } of this.#tensors()) {
-      const place = this.#placeOf(tensor, node !== undefined)
+      const place = this.#placeOf(tensor, node === undefined || this.#isConstant(node))
       if (place) this.#storage.set(tensor, place, graph, node)
     }
     const storage = this.#storage.isEmpty ? inPlace : this.#storage
@@ -88,7 +89,7 @@ class Placement {
     return { model: modelPieces(this.#model, storage), data: this.#data.isEmpty ? undefined : this.#data }
   }
 
-  /** Every tensor whose data may move: initializers, and external data in attributes. */
+  /** Every tensor whose data may move: initializers, weights in Constant nodes, and external data in attributes. */
   *#tensors(): Generator<{ tensor: Tensor; graph: Graph; node?: Node }> {
     for (const graph of this.#model.graphs()) {
       for (const value of graph.values.values()) {
@@ -107,19 +108,28 @@ class Placement {
     }
   }
 
-  /** Nodes that may have external data in an attribute: those that were read with it, and new ones that got it from them. */
+  /** Nodes with data in an attribute: Constants, those that were read with external data, new ones that got it from them. */
   *#nodesWithData(): Generator<Node> {
     const old = new Set(this.#document?.externalNodes)
-    if (old.size === 0) return
+    const moves = this.#mode === 'always' || this.#mode === 'link'
+    if (old.size === 0 && !moves) return
     for (const graph of this.#model.graphs()) {
-      for (const node of graph.nodes()) if (old.has(node) || node.origin === undefined || node.edited) yield node
+      for (const node of graph.nodes()) {
+        const mayBeNew = old.size > 0 && (node.origin === undefined || node.edited)
+        if (old.has(node) || mayBeNew || (moves && this.#isConstant(node))) yield node
+      }
     }
   }
 
-  #placeOf(tensor: Tensor, inAttribute: boolean): Place | undefined {
+  /** A weight in a Constant node is as good as an initializer. In a function it stays: runtimes copy function bodies. */
+  #isConstant({ opType, domain, graph }: Node): boolean {
+    return opType === 'Constant' && domain === '' && graph.outermost() === this.#model.graph
+  }
+
+  #placeOf(tensor: Tensor, movable: boolean): Place | undefined {
     const { payload } = tensor
     if (payload instanceof ExternalPayload) return this.#externalPlace(tensor, payload)
-    if (inAttribute || this.#mode === 'auto' || this.#mode === 'never' || !isLarge(tensor)) return undefined
+    if (!movable || this.#mode === 'auto' || this.#mode === 'never' || !isLarge(tensor)) return undefined
     return this.#mode === 'always' ? this.#data.add(tensor) : this.#linkPlace(tensor)
   }
 

@@ -1,10 +1,12 @@
-import { closeSync, existsSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
+import type { Stats } from 'node:fs'
+import { closeSync, existsSync, openSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import {
   ConvertError,
   outputExists,
   outputFolderMissing,
   outputFull,
+  outputInFile,
   outputIsFolder,
   outputNotWritable,
 } from '../../errors.ts'
@@ -31,9 +33,18 @@ export class TemporaryFile {
     this.fd = this.#try(() => openSync(this.#temporary, 'wx'))
   }
 
-  /** Runs a step of writing; what the system says against it becomes a typed error. */
-  write<T>(step: () => T): T {
-    return this.#try(step)
+  /** Writes all there is at once. */
+  write(bytes: Uint8Array): void {
+    this.#try(() => writeFileSync(this.fd, bytes))
+  }
+
+  /** Waits for a step of writing; what the system says against it becomes a typed error. */
+  async written(step: Promise<void>): Promise<void> {
+    try {
+      await step
+    } catch (error) {
+      throw outputError(error, this.path, this.#bytes)
+    }
   }
 
   finish(): void {
@@ -76,18 +87,47 @@ export class TemporaryFile {
 
 let count = 0
 
+/** Writes a small file in one step: a reader finds what was there before, or all of it. */
+export function placeFile(path: string, bytes: Uint8Array): void {
+  const file = new TemporaryFile(path, bytes.length)
+  try {
+    file.write(bytes)
+    file.finish()
+    file.place()
+  } finally {
+    file.discard()
+  }
+}
+
 /** Refuses a place that cannot be written to, before any work is done. */
 export function checkPlace(path: string, overwrite: boolean): void {
-  const existing = statSync(path, { throwIfNoEntry: false })
+  const existing = statOf(path)
   if (existing?.isDirectory()) throw outputIsFolder(path)
   if (existing && !overwrite) throw outputExists(path)
-  if (!existsSync(dirname(path))) throw outputFolderMissing(dirname(path))
+  checkFolder(dirname(path))
+}
+
+/** Refuses a folder that is missing, or is none. */
+export function checkFolder(folder: string): void {
+  const existing = statOf(folder)
+  if (existing === undefined) throw outputFolderMissing(folder)
+  if (!existing.isDirectory()) throw outputInFile(folder)
+}
+
+/** What is at a path; `undefined` for nothing. */
+export function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOTDIR') return undefined
+    throw outputNotWritable(path, error)
+  }
 }
 
 function outputError(error: unknown, path: string, bytes: number): unknown {
   const code = (error as NodeJS.ErrnoException).code
   if (error instanceof ConvertError || code === undefined) return error
   if (code === 'ENOSPC' || code === 'EDQUOT') return outputFull(path, bytes)
-  if (code === 'ENOENT' || code === 'ENOTDIR') return outputFolderMissing(dirname(path))
-  return outputNotWritable(path, code)
+  if (code === 'ENOENT' && !existsSync(dirname(path))) return outputFolderMissing(dirname(path))
+  return outputNotWritable(path, error)
 }

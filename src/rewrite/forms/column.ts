@@ -57,7 +57,7 @@ export class Columns {
     return this.#once(key, ops, () => {
       const rank = Math.max(this.facts.rank(operand) ?? 0, -axis)
       const dtype = dtypeOf(operand)
-      const padded = padColumn(long, rank, axis, fill, dtype ?? dtypes.float, ops)
+      const padded = padColumn(long, rank, axis, fill, dtype, ops)
       declare(padded, operand.shape, rank, axis, dtype, keys)
       return padded
     })
@@ -84,7 +84,7 @@ export class Columns {
     const at = rank + (sink.heads?.axis ?? -1)
     const ones = Array.from({ length: rank }, () => 1)
     const perHead = ops.Expand(long, ops.ints(ones.with(at, sink.values.length)))
-    const joined = appendSink(perHead, rank, axis, sink, dtype ?? dtypes.float, ops)
+    const joined = appendSink(perHead, rank, axis, sink, dtype, ops)
     const dims = operand.shape?.length === rank ? operand.shape.with(at, sink.values.length) : undefined
     declare(joined, dims, rank, axis, dtype, keys)
     return joined
@@ -140,15 +140,31 @@ export function grownDim(size: Size): number | string {
 }
 
 /** Pads one element at the end of an axis. Booleans, which Pad takes from opset 13 on, go through float before. */
-export function padColumn(x: Value, rank: number, axis: number, fill: number, dtype: number, ops: Ops): Value {
+export function padColumn(
+  x: Value,
+  rank: number,
+  axis: number,
+  fill: number,
+  dtype: DType | undefined,
+  ops: Ops,
+): Value {
   const pads = Array.from({ length: 2 * rank }, (_, i) => (i === 2 * rank + axis ? 1 : 0))
-  const direct = ops.place.opset >= 13 || (dtype !== dtypes.bool && (ops.place.opset >= 11 || dtype === dtypes.float))
-  if (direct) return ops.Pad(x, pads, fill, dtype)
+  const direct =
+    ops.place.opset >= 13 ||
+    (dtype !== dtypes.bool && (ops.place.opset >= 11 || dtype === undefined || dtype === dtypes.float))
+  if (direct || dtype === undefined) return ops.Pad(x, pads, fill, dtype)
   return ops.Cast(ops.Pad(ops.Cast(x, dtypes.float), pads, fill), dtype)
 }
 
 /** `x` with the sink as one more element at the end of an axis. */
-export function appendSink(x: Value, rank: number, axis: number, sink: Softmax1Sink, dtype: number, ops: Ops): Value {
+export function appendSink(
+  x: Value,
+  rank: number,
+  axis: number,
+  sink: Softmax1Sink,
+  dtype: DType | undefined,
+  ops: Ops,
+): Value {
   if (!sink.heads) return padColumn(x, rank, axis, sink.values[0] as number, dtype, ops)
   const one = oneHot(rank, axis, ops)
   const others = ops.ints(Array.from({ length: rank }, (_, i) => (i === rank + axis ? 0 : 1)))

@@ -1,5 +1,4 @@
 import type { Node, Value } from '../../ir/index.ts'
-import { dtypes } from '../../ir/index.ts'
 import { dtypeOf, rankOf } from '../../ops/index.ts'
 import { Ops } from '../ops.ts'
 import { opsetOf } from '../opset.ts'
@@ -16,13 +15,13 @@ export function lowerToPrimitives(node: Node): Node {
   const { graph } = node
   const x = node.input(0)!
   const output = node.output()!
-  const dtype = dtypeOf(x) ?? output.dtype ?? dtypes.float
+  const dtype = dtypeOf(x) ?? output.dtype
   const sink = sinkOf(node)
   const opset = opsetOf(graph)
   const ops = new Ops({ graph, before: node, name: node.name || output.name, opset })
   // Negative axes of reductions are legal from opset 11 on.
   const rank = opset < 11 ? rankOf(x) : undefined
-  const axis = [(node.int('axis') ?? -1) + (rank ?? 0)]
+  const axis = (node.int('axis') ?? -1) + (rank ?? 0)
   const rowMax = ops.ReduceMax(x, axis)
   const zero = !sink.heads && sink.values[0] === 0
   const s = zero ? undefined : sinkValue(ops, sink, x, dtype)

@@ -8,7 +8,7 @@
  */
 import type { Contraction, Site } from '../../attention/index.ts'
 import type { Node, Value } from '../../ir/index.ts'
-import { attr, dtypes } from '../../ir/index.ts'
+import { attr } from '../../ir/index.ts'
 import { axisOf, dtypeOf, labelAt, labelledProduct } from '../../ops/index.ts'
 import { Ops } from '../ops.ts'
 import { opsetOf } from '../opset.ts'
@@ -107,9 +107,7 @@ function apply(site: Site, rank: number, request: GrowthRequest, { contraction, 
   if (contraction) addZeroKey(contraction, columns, at(contraction.node))
   for (const { node: place, edit } of growth.edits) edit(at(place), columns)
   for (const grown of growth.grown) declare(grown)
-  const scores = contraction
-    ? input
-    : appendSink(input, rank, axis, normaliser.sink, dtypeOf(input) ?? dtypes.float, at(node))
+  const scores = contraction ? input : appendSink(input, rank, axis, normaliser.sink, dtypeOf(input), at(node))
   return replaceBySoftmax(node, scores, output, opset < 13 ? rank - 1 : axis)
 }
 

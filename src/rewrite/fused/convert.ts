@@ -1,13 +1,12 @@
 import type { Site } from '../../attention/index.ts'
 import { annotate } from '../../ir/index.ts'
-import type { Facts } from '../../ops/index.ts'
 import type { PassContext } from '../pass.ts'
 import { planInPlace } from './in-place.ts'
 import type { SharedValues } from './workbench.ts'
 
 /** Converts a fused site where it stands and writes it in the report; false when it is not one, or cannot be. */
-export function convertInPlace(site: Site, context: PassContext, facts: Facts, shared: SharedValues): boolean {
-  const { report, target } = context
+export function convertInPlace(site: Site, context: PassContext, shared: SharedValues): boolean {
+  const { report, target, facts } = context
   const entry = report.add(site)
   if (site.verdict.kind !== 'fused') return false
   const sink = context.sink(site)

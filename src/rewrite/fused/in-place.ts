@@ -56,6 +56,8 @@ export function planInPlace(
   const dtype = typeOfFused(node)
   if (dtype === undefined) return { form: spec.form, refused: `"${node.label}" has an unknown element type` }
   const bench = new Workbench(node, dtype, facts, shared)
+  if (bench.op.has(13) === undefined)
+    return { form: spec.form, refused: `"${node.label}" is in a function whose opset is far from that of the model` }
   const sink = simplest(wanted.sink)
   const parts = conversion.parts(node, bench, sink)
   if ('unsupported' in parts) return { form: spec.form, refused: `"${node.label}" ${parts.unsupported}` }
