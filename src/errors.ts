@@ -917,6 +917,20 @@ export function optionWrong(name: string, what: string, given: string): ConvertE
   return new ConvertError('usage', 'usage', `the option "${name}" is ${what}, not ${given}`)
 }
 
+function at(path: string | undefined): Place {
+  return path === undefined ? {} : { path }
+}
+
+/** Inputs under each other: what the model wants, what the data has, what to do. */
+function mismatchTable(rows: readonly DataMismatch[]): string {
+  const cells = [
+    ['input', 'the model wants', 'the data has', ''],
+    ...rows.map(({ input, wanted, given, advice }) => [input, wanted, given, advice]),
+  ]
+  const widths = [0, 1, 2].map((column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)))
+  return cells.map((row) => `  ${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ')}`.trimEnd()).join('\n')
+}
+
 const systemReasons: Readonly<Record<string, string>> = {
   EACCES: 'permission denied',
   EBUSY: 'another program uses it',
@@ -935,18 +949,4 @@ function systemReason(cause: unknown): string {
   const code = (cause as NodeJS.ErrnoException).code
   const words = code === undefined ? undefined : systemReasons[code]
   return words === undefined ? (cause instanceof Error ? cause.message : String(cause)) : `${words} (${code})`
-}
-
-function at(path: string | undefined): Place {
-  return path === undefined ? {} : { path }
-}
-
-/** Inputs under each other: what the model wants, what the data has, what to do. */
-function mismatchTable(rows: readonly DataMismatch[]): string {
-  const cells = [
-    ['input', 'the model wants', 'the data has', ''],
-    ...rows.map(({ input, wanted, given, advice }) => [input, wanted, given, advice]),
-  ]
-  const widths = [0, 1, 2].map((column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)))
-  return cells.map((row) => `  ${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ')}`.trimEnd()).join('\n')
 }

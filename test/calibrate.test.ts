@@ -17,6 +17,7 @@ import {
   writeTable,
 } from '../src/calibrate/index.ts'
 import { tableFromJson, tableToJson } from '../src/calibrate/table-json.ts'
+import { calibrate } from '../src/calibrate.ts'
 import { main } from '../src/cli/main.ts'
 import type { Model } from '../src/ir/index.ts'
 import { dtypes, Tensor } from '../src/ir/index.ts'
@@ -153,7 +154,9 @@ describe.skipIf(!installed)('calibrating an export', () => {
     const before = readdirSync(folder)
     const model = openModel(path)
     const printed = fingerprintOf(model)
-    await collect(model, samplesOf(feedsOfExport(join(exports, 'bert.eager.ts14.npz'))), { all: true })
+    const table = await collect(model, samplesOf(feedsOfExport(join(exports, 'bert.eager.ts14.npz'))), { all: true })
+    const probabilities = table.sites.map((site) => table.statistics(site.output)?.range)
+    expect(probabilities.every((range) => range && range.min >= 0 && range.max <= 1)).toBe(true)
     expect(readdirSync(folder)).toEqual(before)
     expect(model.edited).toBe(false)
     expect(fingerprintOf(model)).toBe(printed)
@@ -409,6 +412,21 @@ describe.skipIf(!installed)('outeffhop-convert calibrate', () => {
     expect(again).toMatchObject({ code: 6, err: expect.stringContaining('exists already') })
     const stale = await run(`explain ${join(exports, 'bert.eager.ts14.onnx')} --calibration ${at('all.json')}`)
     expect(stale).toMatchObject({ code: 4, err: expect.stringContaining('was made with another model') })
+  })
+
+  it('keeps what it has when it is interrupted, and goes on from there', async () => {
+    const stop = new AbortController()
+    const options = { synthetic: true, samples: 5, output: at('stopped.json') }
+    const onProgress = ({ done }: { done: number }) => void (done === 2 && stop.abort())
+    await expect(
+      calibrate(at('model.onnx'), undefined, { ...options, signal: stop.signal, onProgress }),
+    ).rejects.toMatchObject({
+      code: 'calibration-interrupted',
+      exitCode: 130,
+      message: expect.stringContaining('2 of 5'),
+    })
+    expect(JSON.parse(readFileSync(at('stopped.json'), 'utf8'))).toMatchObject({ complete: false, samples: [0, 1] })
+    expect(await calibrate(at('model.onnx'), undefined, { ...options, resume: true })).toMatchObject({ complete: true })
   })
 
   it('goes on with a table of the same data, and refuses one of other data', async () => {

@@ -11,8 +11,8 @@
  * @typedef {{ units: number, kurtosis: number, infinity: number, largest: number,
  *   count: number, mean: number, m2: number, m3: number, m4: number }} Moments
  * @typedef {{ output: string, at: number, channels: number }} Dense
- * @typedef {{ statistics: string | undefined, shapes: string | undefined, rows: readonly string[],
- *   histograms: readonly Dense[], moments: readonly string[], granularity: 'sequence' | 'token' | 'tensor' }} Plan
+ * @typedef {{ vector: string | undefined, histograms: readonly Dense[], moments: readonly string[],
+ *   granularity: 'sequence' | 'token' | 'tensor' }} Plan
  */
 
 /** Most bins a histogram has. */
@@ -27,17 +27,12 @@ export const leastExponent = -149
  * @param {Plan} plan
  */
 export function reduce(outputs, plan) {
-  const statistics = plan.statistics === undefined ? new Float32Array(0) : read(outputs, plan.statistics).data
+  const vector = plan.vector === undefined ? new Float32Array(0) : read(outputs, plan.vector).data
   return {
-    statistics,
-    shapes: plan.shapes === undefined ? [] : Array.from(read(outputs, plan.shapes).data, Number),
-    rows: plan.rows.map((name) => {
-      const { dims, data } = read(outputs, name)
-      return { dims: [...dims], data }
-    }),
+    vector,
     histograms: plan.histograms.map(({ output, at, channels }) => {
-      const high = largest(statistics, at, at + channels)
-      const low = smallest(statistics, at + channels, at + 2 * channels)
+      const high = largest(vector, at, at + channels)
+      const low = smallest(vector, at + channels, at + 2 * channels)
       return histogram(read(outputs, output).data, low, high)
     }),
     moments: plan.moments.map((name) => momentsOf(read(outputs, name), plan.granularity)),
@@ -55,7 +50,7 @@ export function reduce(outputs, plan) {
  * @returns {Bins | undefined}
  */
 export function histogram(data, low, high) {
-  if (!Number.isFinite(low) || !Number.isFinite(high)) return undefined
+  if (!(Number.isFinite(low) && Number.isFinite(high) && low <= high)) return undefined
   const exponent = exponentFor(low, high)
   const inverse = 2 ** -exponent
   const first = Math.floor(low * inverse)

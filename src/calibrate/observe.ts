@@ -4,11 +4,9 @@ import { logsumexpOfSample } from './observers/logsumexp.ts'
 import { noRanges } from './observers/ranges.ts'
 import type { Sight, SiteState, ValueState } from './table.ts'
 
-/** What comes of a run: the vectors that {@link instrument} made the graph give, and what was counted of elements. */
+/** What comes of a run: the vector that {@link instrument} made the graph give, and what was counted of elements. */
 export interface Reduced {
-  readonly statistics: Float32Array
-  readonly shapes: readonly number[]
-  readonly rows: readonly { readonly dims: readonly number[]; readonly data: Float32Array }[]
+  readonly vector: Float32Array
   readonly histograms: readonly (Bins | undefined)[]
   readonly moments: readonly Moments[]
   /** Resident bytes of the process it was made in. */
@@ -25,31 +23,31 @@ export interface Observation extends Sight {
 export function observe(sample: number, reduced: Reduced, { values, sites }: Instrumentation): Observation {
   const states = new Map<string, ValueState>()
   let spoiled: string | undefined
-  let shapeAt = 0
+  let end = 0
   for (const [i, watched] of values.entries()) {
-    const rank = rankReduced(watched)
-    const size = reduced.shapes.slice(shapeAt, shapeAt + rank).reduce((product, dim) => product * dim, 1)
-    shapeAt += rank
-    const state = stateOf(sample, watched, size / watched.count, reduced, i)
+    const state = stateOf(sample, watched, reduced, i)
     if (state.notFinite > 0 && watched.channels !== undefined) spoiled ??= watched.name
     states.set(watched.name, state)
+    end = watched.at + 3 * watched.count + watched.rank
   }
-  const rows = sites.map((site, i): SiteState => {
-    const { dims, data } = reduced.rows[i] as Reduced['rows'][number]
-    return { ...site, logsumexp: logsumexpOfSample(data, dims, site.heads) }
+  const rows = sites.map(({ node, output, heads, rank }): SiteState => {
+    const dims = [...reduced.vector.subarray(end, end + rank)]
+    const data = reduced.vector.subarray(end + rank, end + rank + sizeOf(dims))
+    end += rank + data.length
+    return { node, output, heads, logsumexp: logsumexpOfSample(data, dims, heads) }
   })
   return { samples: [sample], skipped: [], values: states, sites: rows, spoiled }
 }
 
-/** Rank of a value as it was reduced: flat without channels, rows of channels, or as it is. */
-function rankReduced({ channels }: WatchedValue): number {
-  if (channels === undefined) return 1
-  return channels.axis === -1 ? 2 : (channels.rank ?? 2)
+function sizeOf(dims: ArrayLike<number>): number {
+  return Array.from(dims).reduce((size, dim) => size * dim, 1)
 }
 
-function stateOf(sample: number, watched: WatchedValue, rows: number, reduced: Reduced, i: number): ValueState {
-  const { at, count, channels: layout } = watched
-  const part = (k: number) => reduced.statistics.subarray(at + k * count, at + (k + 1) * count)
+function stateOf(sample: number, watched: WatchedValue, reduced: Reduced, i: number): ValueState {
+  const { at, count, rank, channels: layout } = watched
+  const { vector } = reduced
+  const part = (k: number) => vector.subarray(at + k * count, at + (k + 1) * count)
+  const rows = sizeOf(vector.subarray(at + 3 * count, at + 3 * count + rank)) / count
   const [max, min, sum] = [part(0), part(1), part(2)]
   // A zero has no sign in a table.
   const range = { min: extreme(min, Math.min) + 0, max: extreme(max, Math.max) + 0 }

@@ -61,9 +61,11 @@ async function observe(args: Given, { world, signal }: Environment): Promise<num
   if (request === undefined) throw usage('there is no data', 'Name it with --data SOURCE.')
   const { calibrate } = await import('../../calibrate.ts')
   const progress = progressOn(world.stderr, world.now)
-  const started = { at: world.now() }
+  // The first sample waits for the model to load, and says nothing of the pace.
+  let first: number | undefined
   const onProgress = (pace: Pace) => {
-    if (!args.quiet) progress.update('calibrating', pace.done, pace.total, paceWords(pace, world.now() - started.at))
+    first ??= world.now()
+    if (!args.quiet) progress.update('calibrating', pace.done, pace.total, paceWords(pace, world.now() - first))
   }
   const options: CalibrateOptions = {
     ...{ ...request.options, signal, onProgress },
@@ -106,7 +108,8 @@ function tableBeside(model: string): string {
 
 /** `12.3 samples/s, 40 s left, 410 MB`. */
 function paceWords({ done, total, now, memory }: Pace, milliseconds: number): string {
-  const rate = now / (milliseconds / 1000)
-  const left = rate > 0 ? `, ${Math.ceil((total - done) / rate)} s left` : ''
-  return `${rate.toFixed(1)} samples/s${left}, ${Math.round(memory / 1e6)} MB`
+  const size = `${Math.round(memory / 1e6)} MB`
+  if (now < 2) return size
+  const rate = (now - 1) / (milliseconds / 1000)
+  return `${rate.toFixed(1)} samples/s, ${Math.ceil((total - done) / rate)} s left, ${size}`
 }
