@@ -3,13 +3,16 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { ConvertError } from '../errors.ts'
 import type { Model } from '../ir/index.ts'
-import { closeModel, modelSize, openModel, saveModel } from '../onnx/index.ts'
+import { closeModel, modelSize, openModel, requireExternalData, saveModel } from '../onnx/index.ts'
+
+/** A model file of no more bytes is copied whole. */
+const smallModel = 1 << 26
 
 /**
  * Gives `use` the path of a file with the model as it stands, edits included, for as long as it runs.
  *
- * The file is put beside the one the model was read from, where it needs no copy of the weights; where that cannot be, it
- * goes to the folder of temporary files, weights included.
+ * A small model is copied to the folder of temporary files. A large one is put beside the file it was read from, where it
+ * needs no copy of the weights, unless that cannot be.
  */
 export async function withFile<T>(model: Model, use: (path: string) => Promise<T>): Promise<T> {
   const file = await temporaryFile(model)
@@ -40,8 +43,8 @@ interface Temporary {
 let count = 0
 
 async function temporaryFile(model: Model): Promise<Temporary> {
-  const { path: source } = modelSize(model)
-  if (source !== undefined) {
+  const { path: source, bytes } = modelSize(model)
+  if (source !== undefined && bytes + requireExternalData(model) > smallModel) {
     const path = join(dirname(source), `.outeffhop-${process.pid}-${++count}.onnx`)
     try {
       await saveModel(model, path, { externalData: 'link' })

@@ -23,7 +23,6 @@ export type {
 } from './quantization.ts'
 export { defaultSettings, Quantization } from './quantization.ts'
 export type { Recipe } from './recipes.ts'
-export { recipes } from './recipes.ts'
 export type { Migration } from './smoothing.ts'
 export { migrationOf } from './smoothing.ts'
 export type { ChannelStatistics, Range, RangeMethod, Statistics, ValueStatistics } from './statistics.ts'
