@@ -99,6 +99,21 @@ describe('a function that is called in single and in half precision', () => {
     })
 })
 
+describe('a function whose result goes into its next call, as layers do,', () => {
+  const calls = 'a = local.Attend (in0, in1, in2) b = local.Attend (a, in1, in2) y = local.Attend (b, in1, in2)'
+  for (const form of ['zero-key', 'primitives'] as const)
+    it.each([[[0]], [[-1, 0.5, -3]]])(`is converted and right: ${form}, %j`, async (sink) => {
+      const built = modelWithFunction({ model: 17, body: 17, calls, outputs: `${type} y` })
+      const sites = convert(built, { form, sink: () => (sink.length === 1 ? (sink[0] as number) : sink) })
+      expect(sites.map((site) => [site.converted, site.form])).toEqual([[true, form]])
+      const [q, k, v] = qkv.map((feed) => feed.value) as [Dense, Dense, Dense]
+      const layer = (query: Dense): Dense =>
+        attend({ q: query, k, v, scale: 1, sink: (head) => sink[head % sink.length] as number }).output
+      const results = await runModel(built, { op: '', inputs: qkv, outputs: ['y'] })
+      expect(distance(results['y'] as Dense, layer(layer(layer(q))))).toBeLessThanOrEqual(4e-6)
+    })
+})
+
 it('a function that calls itself is no endless search', () => {
   const built = modelOf(`
 <ir_version: 10, opset_import: ["" : 17, "local" : 1]>
