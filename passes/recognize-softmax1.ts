@@ -35,7 +35,7 @@ export const recognizeSoftmax1 = definePass({
   },
 })
 
-const direct = new Set(['softmax1-primitives', 'softmax-times-sigmoid'])
+const direct = new Set(['softmax1-primitives', 'softmax1-product-div', 'softmax-times-sigmoid'])
 
 function shared(values: readonly number[]): number | readonly number[] {
   return values.every((value) => value === values[0]) ? (values[0] as number) : values

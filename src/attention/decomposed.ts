@@ -1,6 +1,7 @@
 import type { Node, Value } from '../ir/index.ts'
 import type { Facts } from '../ops/index.ts'
 import { reducedAxes } from '../ops/index.ts'
+import { lateDivision } from './late.ts'
 import type { Normaliser } from './normaliser.ts'
 import { difference, negated, peel, peelRow, pick } from './peel.ts'
 import type { Shift } from './shift.ts'
@@ -14,10 +15,12 @@ interface Denominator {
   readonly summed: Value
   readonly sum: Node
   readonly extras: readonly Value[]
+  /** Whether a Transpose stands between, so that the sums need not lie beside their exponentials. */
+  readonly transposed: boolean
 }
 
 /** What the terms added to the sum mean. */
-type Added = { readonly sink: Sink; readonly problem?: Reason }
+type Added = { readonly sink: Sink; readonly problem?: Reason | undefined }
 
 /** Largest constant in a denominator that only guards against a division by zero. */
 const largestEpsilon = 1e-3
@@ -26,7 +29,9 @@ const largestEpsilon = 1e-3
 export function decomposedSoftmax(node: Node, facts: Facts): Normaliser | undefined {
   if (node.op === 'Exp') return exponentOfLog(node, facts)
   const parts = node.op === 'Div' ? { top: node.input(0), bottom: node.input(1) } : reciprocalProduct(node, facts)
-  return parts?.top && parts.bottom ? quotient(node, parts.top, parts.bottom, facts) : undefined
+  if (!parts?.top || !parts.bottom) return undefined
+  const denominator = denominatorAt(parts.bottom, facts)
+  return denominator && (quotient(node, parts.top, denominator, facts) ?? late(node, parts.top, denominator, facts))
 }
 
 /** `a * (1 / b)`, with the second factor a Reciprocal, a Div or a Pow. */
@@ -47,31 +52,47 @@ function reciprocalProduct(node: Node, facts: Facts): { top: Value; bottom: Valu
   return undefined
 }
 
-function quotient(node: Node, top: Value, bottom: Value, facts: Facts): Normaliser | undefined {
-  const denominator = denominatorAt(bottom, facts)
-  const numerator = peel(top)
-  if (!denominator || !numerator || peel(denominator.summed) !== numerator) return undefined
-  const exp = numerator.producer
-  const exponential = exp?.op === 'Exp' ? exp : maskedExponential(numerator)
-  const exponent = exponential?.input(0)
+function quotient(node: Node, top: Value, denominator: Denominator, facts: Facts): Normaliser | undefined {
   const output = node.output()
-  if (!exponential || !exponent || !output) return undefined
+  const beside = !denominator.transposed && peel(denominator.summed) === peel(top)
+  const parts = beside ? exponentials(denominator, facts) : undefined
+  if (!parts || !output) return undefined
+  const { nodes, input, axis, sink, problem } = parts
+  const spelling = sink.kind === 'none' ? 'exp-sum-div' : 'softmax1-primitives'
+  return { node, nodes: [...nodes, node], spelling, input, output, axis, alsoAxes: [], sink, problem }
+}
+
+/** A division after the product with values: what takes the place of the exponentials are the probabilities. */
+function late(node: Node, top: Value, denominator: Denominator, facts: Facts): Normaliser | undefined {
+  const output = peel(denominator.summed)
+  const parts = exponentials(denominator, facts)
+  if (!parts || !output) return undefined
+  const { input, axis, sink } = parts
+  const division = lateDivision({ node, top, exponentials: output, axis }, facts)
+  if (!division) return undefined
+  const spelling = sink.kind === 'none' ? 'exp-product-div' : 'softmax1-product-div'
+  const problem = parts.problem ?? (division.certain ? undefined : 'late-division')
+  const nodes = [...parts.nodes, ...division.nodes, node]
+  return { node, nodes, spelling, input, output, axis, alsoAxes: [], sink, problem, context: top }
+}
+
+/** The exponentials that are summed: of what, over which axis, and what is added to them. */
+function exponentials(
+  denominator: Denominator,
+  facts: Facts,
+): (Added & { nodes: Node[]; input: Value; axis: number | undefined }) | undefined {
+  const summed = peel(denominator.summed)
+  const exp = summed?.producer
+  const exponential = exp?.op === 'Exp' ? exp : summed && maskedExponential(summed)
+  const exponent = exponential?.input(0)
+  if (!exponential || !exponent) return undefined
   const axis = summedAxis(denominator, facts)
   const shift = maximumShift(exponent, axis, facts)
-  const added = meaningOf(denominator.extras, shift, facts)
-  const masked = exponential !== exp
-  const foreign = !shift && hasForeignShift(exponent, facts)
-  return {
-    node,
-    nodes: [...(shift?.nodes ?? []), exponential, denominator.sum, node],
-    spelling: added.sink.kind === 'none' ? 'exp-sum-div' : 'softmax1-primitives',
-    input: shift?.input ?? exponent,
-    output,
-    axis,
-    alsoAxes: [],
-    sink: added.sink,
-    problem: added.problem ?? (masked ? 'masked-exponentials' : foreign ? 'unknown-shift' : undefined),
-  }
+  const { sink, problem } = meaningOf(denominator.extras, shift, facts)
+  const masked = exponential !== exp ? 'masked-exponentials' : undefined
+  const foreign = !shift && hasForeignShift(exponent, facts) ? 'unknown-shift' : undefined
+  const nodes = [...(shift?.nodes ?? []), exponential, denominator.sum]
+  return { nodes, input: shift?.input ?? exponent, axis, sink, problem: problem ?? masked ?? foreign }
 }
 
 /** Exponentials that are masked after Exp: `Exp(x) * mask` or `Where(mask, Exp(x), 0)`. */
@@ -85,10 +106,14 @@ function denominatorAt(value: Value, facts: Facts): Denominator | undefined {
   const extras: Value[] = []
   const open = [value]
   let sum: Node | undefined
+  let transposed = false
   for (let term = open.pop(); term; term = open.pop()) {
     const node = peelRow(term)?.producer
     if (node?.op === 'Add' || node?.op === 'Sum') open.push(...node.inputs.filter((v) => v !== undefined))
-    else if (!sum && (node?.op === 'ReduceSum' || node?.op === 'ReduceL1')) sum = node
+    else if (node?.op === 'Transpose') {
+      transposed = true
+      open.push(...node.inputs.filter((v) => v !== undefined))
+    } else if (!sum && (node?.op === 'ReduceSum' || node?.op === 'ReduceL1')) sum = node
     else if (
       (node?.op === 'Clip' && isFloor(node, facts)) ||
       (node?.op === 'Max' && pick(node, (v) => isEpsilon(v, facts)))
@@ -97,7 +122,7 @@ function denominatorAt(value: Value, facts: Facts): Denominator | undefined {
     else extras.push(term)
   }
   const summed = sum?.input(0)
-  return sum && summed ? { summed, sum, extras } : undefined
+  return sum && summed ? { summed, sum, extras, transposed } : undefined
 }
 
 /** Clip that only keeps a denominator off zero. */
@@ -231,7 +256,7 @@ function sumUnderLog(log: Node, x: Value, maximum: Value | undefined, facts: Fac
   const denominator = log.input(0) && denominatorAt(log.input(0) as Value, facts)
   const exp = denominator && peel(denominator.summed)?.producer
   const exponent = exp?.op === 'Exp' ? exp.input(0) : undefined
-  if (!denominator || !exp || !exponent) return undefined
+  if (!denominator || denominator.transposed || !exp || !exponent) return undefined
   const shift = maximum ? maximumShift(exponent, summedAxis(denominator, facts), facts) : undefined
   if (maximum && (!shift || !sameRow(shift.maximum, maximum))) return undefined
   if (peel(shift?.input ?? exponent) !== peel(x)) return undefined

@@ -20,6 +20,8 @@ export interface Normaliser {
   readonly sink: Sink
   /** What keeps it from being rewritten whatever it is used for. */
   readonly problem: Reason | undefined
+  /** What is divided by the sum, where that comes after the product with values; the output then are the exponentials. */
+  readonly context?: Value
 }
 
 /** The normaliser a node is the last node of. */
