@@ -10,7 +10,8 @@ import { sigmoidGate } from './gate.ts'
 import { isConstantIn, operandKind } from './memory.ts'
 import type { Normaliser } from './normaliser.ts'
 import { comparesChannels } from './provenance.ts'
-import type { Policies, Sink, Verdict } from './site.ts'
+import { columnSink } from './sink.ts'
+import type { Policies, Reason, Sink, Verdict } from './site.ts'
 import { because, isAlready, isAttention, isForced, quote } from './verdict.ts'
 import type { Reached, Stop, WalkResult, Wiring } from './walk.ts'
 import { walkBack, walkForward } from './walk.ts'
@@ -31,22 +32,24 @@ export function classify(n: Normaliser, frame: Frame | undefined, wiring: Wiring
   const forward = walkForward(startAt(n.output, n.axis, frame), wiring)
   const scores = ranked(back.reached, wiring)
   const found = { scores, values: rankedValues(forward.reached, wiring), sink: n.sink, spelling: n.spelling }
-  const policy = byName(n, policies)
-  if (policy) return { ...found, verdict: policy }
-  if (n.problem === 'log-softmax' || n.problem === 'unshifted-one')
+  const named = policies.force?.(n.node.label) ?? false
+  if (!named && policies.only && !policies.only(n.node.label))
+    return { ...found, verdict: because('rejected', 'excluded', n.node) }
+  if (n.problem === 'log-softmax' || (n.problem === 'unshifted-one' && !named))
     return { ...found, verdict: because('rejected', n.problem, n.node) }
   const sunk = sinkVerdict(n, found, wiring)
   if (sunk) return { ...found, ...sunk }
+  if (named && isDecidable(n)) return { ...found, verdict: isForced(n.node) }
   const verdict = decide(n, scores, found.values, back, wiring, policies)
   return { ...found, verdict: withProblem(n, verdict, frame, wiring, policies) }
 }
 
-function byName(n: Normaliser, policies: Policies): Verdict | undefined {
-  // A user may decide what a softmax is for, not what it computes.
-  if (policies.force?.(n.node.label) && n.problem === undefined && n.axis !== undefined) return isForced(n.node)
-  if (policies.only && !policies.only(n.node.label)) return because('rejected', 'excluded', n.node)
-  return undefined
+/** A user may decide what a softmax is for, and what scores are, but not what the spelling computes. */
+function isDecidable({ axis, alsoAxes, problem }: Normaliser): boolean {
+  return axis !== undefined && alsoAxes.length === 0 && (problem === undefined || decidable.has(problem))
 }
+
+const decidable: ReadonlySet<Reason> = new Set(['unknown-shift', 'unshifted-one'])
 
 /** Softmax1 and learned sinks, however they are spelled. */
 function sinkVerdict(
@@ -88,18 +91,6 @@ function sinkSentence(node: Node, sink: Sink, how: string): Verdict {
   if (sink.kind === 'learned') return because('learned-sink', 'learned-sink', node)
   const value = sink.kind === 'constant' ? ` with a sink of ${sink.value.join(', ')}` : ''
   return isAlready(node, `${how}${value}`)
-}
-
-/**
- * n columns of logit c weigh as one of logit c + log n. Numbers that differ by head are a parameter when they are joined to
- * the scores (gpt-oss), and the chosen sinks of a Softmax1 when they are the mask of a zero key.
- */
-function columnSink(column: Column): Sink {
-  if (!Array.isArray(column.value)) return { kind: 'learned' }
-  if (column.value.length > 1 && !column.isKey) return { kind: 'learned' }
-  const more = Math.log(column.count ?? 1)
-  const value = (column.value as readonly number[]).map((c) => c + more)
-  return value.every((s) => s === 0) ? { kind: 'zero' } : { kind: 'constant', value }
 }
 
 /** The sink this program recorded when it wrote the node; its numbers are not always read off the graph. */

@@ -3,6 +3,7 @@ import type { Facts } from '../ops/index.ts'
 import type { Finding } from './classify.ts'
 import type { Frame } from './cursor.ts'
 import type { Normaliser } from './normaliser.ts'
+import type { Reason } from './site.ts'
 import { quote } from './verdict.ts'
 
 /** What a user should know about a site beside its verdict. */
@@ -19,10 +20,10 @@ export function notesOn(
   if (finding.verdict.kind !== 'attention') return notes
   if (n.output.outputUses > 0)
     notes.push(`Its probabilities are the graph output "${n.output.name}", which changes too.`)
-  if (!finding.scores[0]?.cursor.exact || !finding.values[0]?.cursor.exact)
-    notes.push(
-      'Its key axis was followed by place, not by size, between scores and values: only the softmax itself can be replaced.',
-    )
+  const change = n.problem && changes[n.problem]
+  if (change) notes.push(change)
+  if ([finding.scores[0], finding.values[0]].some((reached) => reached && !reached.cursor.exact))
+    notes.push('Its key axis was followed by place, not by size, between scores and values.')
   const quantized = n.output.uses.some(({ node }) => node.opType === 'QuantizeLinear')
   if (quantized)
     notes.push('Its probabilities are quantized with a scale calibrated for softmax; Softmax1 stays inside that range.')
@@ -33,6 +34,13 @@ export function notesOn(
     )
   }
   return notes
+}
+
+/** What a conversion by name changes beside softmax. */
+const changes: { readonly [problem in Reason]?: string } = {
+  'unknown-shift': 'What is subtracted from its scores stays, and Softmax1 does not ignore it as softmax does.',
+  'unshifted-one':
+    'Its 1 was added to a sum shifted by the maximum of the row; in Softmax1 it is exp(-max) beside that sum: the outputs change.',
 }
 
 /** An Add on the score path whose bias differs by head and key but not by query, made by scaling positions. */

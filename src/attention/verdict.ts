@@ -34,7 +34,8 @@ const sentences: Record<Reason, (node: string, detail: string) => string> = {
     `${n} subtracts a maximum that is not the maximum of its scores, which Softmax1 would not ignore.`,
   'unknown-sink': (n) => `${n} has a sink that is computed from data.`,
   'unshifted-one': (n) =>
-    `${n} adds 1 to a sum that is shifted by the row maximum (GERM's variant): that is neither softmax nor Softmax1.`,
+    `${n} is exp(x - max) / (1 + Σ exp(x - max)), as in GERM and the package softmax_one: its 1 is not shifted, so it is ` +
+    'neither softmax nor Softmax1. Convert it by name to make it Softmax1.',
   'v-constant': (n, d) => `${n} averages constants${d} (coordinates or a codebook), not values.`,
 }
 

@@ -70,7 +70,12 @@ function dropDivision(division: Node, product: Value): void {
 function inTypeOf({ input, output, graph, node }: Site): Value | undefined {
   const [from, to] = [input && dtypeOf(input), dtypeOf(output)]
   if (!input || from === undefined || to === undefined || from === to) return input
-  return new Ops({ graph, before: output.producer ?? node, name: node.name || output.name, opset: opsetOf(graph) }).Cast(input, to)
+  return new Ops({
+    graph,
+    before: output.producer ?? node,
+    name: node.name || output.name,
+    opset: opsetOf(graph),
+  }).Cast(input, to)
 }
 
 /** The sink of a Softmax1 node. */
