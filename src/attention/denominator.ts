@@ -14,6 +14,8 @@ export interface Denominator {
   readonly extras: readonly Value[]
   /** Whether a Transpose stands between, so that the sums need not lie beside their exponentials. */
   readonly transposed: boolean
+  /** Whether what is added is nothing, or only keeps the sum off zero. */
+  readonly guarded: boolean
 }
 
 /** What the terms added to the sum mean. */
@@ -43,7 +45,9 @@ export function denominatorAt(value: Value, facts: Facts): Denominator | undefin
     else extras.push(term)
   }
   const summed = sum?.input(0)
-  return sum && summed ? { summed, sum, extras, transposed } : undefined
+  return sum && summed
+    ? { summed, sum, extras, transposed, guarded: extras.every((v) => isEpsilon(v, facts)) }
+    : undefined
 }
 
 /** Clip that only keeps a denominator off zero. */

@@ -4,6 +4,7 @@ import type { Finding } from './classify.ts'
 import type { Frame } from './cursor.ts'
 import type { Normaliser } from './normaliser.ts'
 import type { Reason } from './site.ts'
+import { renormalisation } from './statistic.ts'
 import { quote } from './verdict.ts'
 
 /** What a user should know about a site beside its verdict. */
@@ -20,6 +21,17 @@ export function notesOn(
   if (finding.verdict.kind !== 'attention') return notes
   if (n.output.outputUses > 0)
     notes.push(`Its probabilities are the graph output "${n.output.name}", which changes too.`)
+  const [statistic] = finding.statistics.filter(({ product }) => product.node.output()?.isUsed)
+  const undone = finding.values.map((value) => renormalisation(value, facts))
+  const [again] = undone
+  if (again && undone.every((node) => node !== undefined))
+    notes.push(
+      `Its probabilities are divided by their own sum again in ${quote(again)}, which takes back what Softmax1 changes: the outputs stay nearly the same.`,
+    )
+  else if (statistic)
+    notes.push(
+      `Its probabilities are also summed up by ${quote(statistic.product.node)} (as for an entropy), which changes too.`,
+    )
   const change = n.problem && changes[n.problem]
   if (change) notes.push(change)
   if ([finding.scores[0], finding.values[0]].some((reached) => reached && !reached.cursor.exact))

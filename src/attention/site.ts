@@ -47,7 +47,7 @@ export interface Policies {
   readonly staticMemories?: boolean
   /** Sites for which it is false are left alone. */
   readonly only?: (name: string) => boolean
-  /** Sites for which it is true are attention, whatever the walk found. */
+  /** Sites for which it is true are attention whatever the walk found, where Softmax1 can take the place of the spelling. */
   readonly force?: (name: string) => boolean
 }
 

@@ -21,9 +21,9 @@ const sentences: Record<Reason, (node: string, detail: string) => string> = {
   'no-score': (n, d) => `${n} does not normalise scores of queries against keys: ${d}.`,
   'no-value': (n, d) => `${n} is not used to average values: ${d}.`,
   'pairwise-score': (n, d) =>
-    `${n} normalises scores that combine keys with queries (${d}) other than by a product: it may be attention.`,
+    `${n} normalises scores that combine keys with queries (${d}) otherwise than by a plain product: it may be attention.`,
   'q-is-weight': (n, d) =>
-    `${n} pools with a single learned query${d}; say so with the pooling policy if it should count.`,
+    `${n} pools with ${d}, which no projection made; say so with the pooling policy if it should count.`,
   'quantized-softmax': (n) => `${n} is a quantized softmax, which has to be dequantized first.`,
   'static-memory': (n) =>
     `${n} looks up constant keys and values; say so with the static-memories policy if it should count.`,
