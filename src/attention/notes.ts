@@ -35,7 +35,9 @@ export function notesOn(
   const change = n.problem && changes[n.problem]
   if (change) notes.push(change)
   if ([finding.scores[0], finding.values[0]].some((reached) => reached && !reached.cursor.exact))
-    notes.push('Its key axis was followed by place, not by size, between scores and values.')
+    notes.push(
+      'Its key axis was followed by place, not by size, between scores and values, which is likely and not certain.',
+    )
   const quantized = n.output.uses.some(({ node }) => node.opType === 'QuantizeLinear')
   if (quantized)
     notes.push('Its probabilities are quantized with a scale calibrated for softmax; Softmax1 stays inside that range.')
