@@ -1,7 +1,7 @@
 /** The whole conversion on one screen: open, run the passes, check, write, try the result, report. */
 import { passes } from '../passes/index.ts'
 import { checkDump, checkOutput, defaultOutput, dumpInto, writeText } from './emit/index.ts'
-import { brokenGraph, ConvertError, nothingToConvert, siteLeft } from './errors.ts'
+import { brokenGraph, ConvertError, nothingToConvert, opsetTooOld, siteLeft } from './errors.ts'
 import { patternUnused } from './explain.ts'
 import { isSorted, Model, verify } from './ir/index.ts'
 import {
@@ -16,7 +16,7 @@ import {
 } from './onnx/index.ts'
 import { convertKinds } from './option-kinds.ts'
 import type { ConvertOptions } from './options.ts'
-import { policiesOf, switchesOf, targetOf, unmatched } from './options.ts'
+import { isNamed, policiesOf, switchesOf, targetOf, unmatched } from './options.ts'
 import { ConversionRefused } from './refused.ts'
 import type { ReportDocument } from './report/index.ts'
 import { describeModel, describeRun, isAllSoftmax1, unconverted } from './report/index.ts'
@@ -55,6 +55,7 @@ export async function convert(input: ModelInput, options: ConvertOptions = {}): 
   if (options.dump !== undefined) checkDump(options.dump)
   const model = input instanceof Model ? input : openModel(input)
   try {
+    if (model.opset < oldestOpset) throw opsetTooOld(model.opset, oldestOpset)
     if (output !== undefined) requireExternalData(model)
     const original = originalOf(model)
     // A version nobody asked for is at least the one the input model needs.
@@ -76,6 +77,9 @@ export async function convert(input: ModelInput, options: ConvertOptions = {}): 
     if (model !== input) closeModel(model)
   }
 }
+
+/** The first opset whose arithmetic broadcasts as it does today. */
+const oldestOpset = 7
 
 /** Runs the passes over the model, in place. */
 function rewrite(model: Model, target: TargetChoice, { sink }: SinkPlan, options: ConvertOptions): PipelineResult {
@@ -181,7 +185,15 @@ async function write(
 }
 
 /** Says where a wish could not be met. */
-function warnAbout(report: Report, asked: TargetChoice, target: TargetChoice, { form }: ConvertOptions): void {
+function warnAbout(report: Report, asked: TargetChoice, target: TargetChoice, options: ConvertOptions): void {
+  const { form, sink, force } = options
+  for (const site of report.sites.values()) {
+    const at = { node: site.node, graph: site.graph }
+    if (typeof sink === 'number' && site.verdict === 'already-softmax1' && site.sink !== sink)
+      report.warn('sink-not-used', `"${site.node}" is Softmax1 already and keeps the sink it has`, at)
+    if (!site.converted && site.verdict !== 'already-softmax1' && isNamed(force, site.node))
+      report.warn('force-without-effect', `naming it does not convert it: ${site.message}`, at)
+  }
   if (target.version !== asked.version)
     report.warn(
       'target-raised',

@@ -602,6 +602,17 @@ export function nothingToConvert(sites: number): ConvertError {
   )
 }
 
+/** The operators that a conversion is spelled with came with a later opset. */
+export function opsetTooOld(opset: number, needed: number): ConvertError {
+  return new ConvertError(
+    'opset-too-old',
+    'model',
+    `the model is of opset ${opset}, and a conversion needs opset ${needed} or later`,
+    {},
+    "Export it again with a later opset, or raise it with the version converter of Python's onnx package.",
+  )
+}
+
 /** An output exists and may not be replaced. */
 export function outputExists(path: string): ConvertError {
   return new ConvertError(

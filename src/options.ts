@@ -8,7 +8,10 @@ import { newestRaised } from './rewrite/raise/limits.ts'
 import type { Form, Provider, TargetChoice } from './targets/index.ts'
 import { compareVersions, forms, providers, targets } from './targets/index.ts'
 
-/** Debatable kinds of attention that are left alone unless they are named. */
+/**
+ * Debatable kinds of attention that are left alone unless they are named: a bare weight as query, scores that compare channels,
+ * keys and values that are both constants.
+ */
 export const policyNames = ['pooling', 'channel', 'static-memories'] as const
 export type PolicyName = (typeof policyNames)[number]
 
@@ -21,7 +24,7 @@ export interface SiteOptions {
   readonly only?: NamePattern | undefined
   /** Leave these alone. */
   readonly except?: NamePattern | undefined
-  /** Convert these whatever was found: the way to decide a site whose verdict is `review`. */
+  /** Convert these whatever they are for: the way to decide most sites whose verdict is `review`. */
   readonly force?: NamePattern | undefined
   readonly include?: readonly PolicyName[] | undefined
 }
@@ -135,6 +138,11 @@ export function policiesOf(options: SiteOptions): Policies {
 export function unmatched(options: SiteOptions, sites: readonly { readonly node: string }[]): string[] {
   const all = [options.only, options.except, options.force].flatMap((pattern) => listOf(pattern))
   return all.filter((pattern) => !sites.some(({ node }) => matcher(pattern)(node)))
+}
+
+/** Whether a pattern is there and fits a name. */
+export function isNamed(pattern: NamePattern | undefined, name: string): boolean {
+  return listOf(pattern).some((one) => matcher(one)(name))
 }
 
 export function sinkOf(sink: number | SinkOf): number | SinkOf {
