@@ -499,3 +499,11 @@ describe('what stands between probabilities and values', () => {
   ]
   for (const [name, part] of cases) it(`passes ${name}`, () => expect(verdictOf(siteOf(part))).toBe('attention'))
 })
+
+it('does not take a softmax for Softmax1 when only one of its contexts is scaled by sigmoid(logsumexp)', () => {
+  const site = siteOf({
+    normalise: 'p = Softmax (s) l = ReduceLogSumExp <axes = [-1]> (s) g = Sigmoid (l)',
+    context: 'c0 = MatMul (p, v) c1 = Mul (c0, g) c2 = MatMul (p, k) c = Add (c1, c2)',
+  })
+  expect(verdictOf(site)).toBe('attention')
+})

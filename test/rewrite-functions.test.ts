@@ -111,7 +111,7 @@ describe('a function whose result goes into its next call, as layers do,', () =>
       const layer = (query: Dense): Dense =>
         attend({ q: query, k, v, scale: 1, sink: (head) => sink[head % sink.length] as number }).output
       const results = await runModel(built, { op: '', inputs: qkv, outputs: ['y'] })
-      expect(distance(results['y'] as Dense, layer(layer(layer(q))))).toBeLessThanOrEqual(4e-6)
+      expect(distance(results.y as Dense, layer(layer(layer(q))))).toBeLessThanOrEqual(4e-6)
     })
 })
 

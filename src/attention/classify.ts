@@ -131,20 +131,23 @@ function cuts(node: Node, axis: number, { facts }: Wiring): boolean {
   return input !== undefined && output !== undefined && facts.size(input, axis) !== facts.size(output, axis)
 }
 
-/** Softmax whose context (not its probabilities) is multiplied by sigmoid(logsumexp(scores)). */
+/** Softmax whose contexts (not its probabilities) are all multiplied by sigmoid(logsumexp(scores)). */
 function lateGate(n: Normaliser, values: readonly Reached[], { facts }: Wiring): Sink | undefined {
   const sums = n.input.uses.some((u) => u.node.op === 'ReduceLogSumExp' || u.node.op === 'ReduceMax')
   if (!sums) return undefined
-  for (const { product } of values) {
-    let at: Value | undefined = product.node.output()
-    for (let i = 0; at && i < 6; i++) {
-      for (const { node, index } of at.uses) {
-        const gate = node.op === 'Mul' ? sigmoidGate(node.input(1 - index), n.input, n.output, facts) : undefined
-        if (gate) return gate.sink
-      }
-      const [next] = at.uses
-      at = next && layout.has(next.node.op) ? next.node.output() : undefined
+  const [gate, ...more] = values.map(({ product }) => gateBehind(product.node.output(), n, facts))
+  return more.every((other) => other !== undefined) ? gate : undefined
+}
+
+function gateBehind(context: Value | undefined, n: Normaliser, facts: Facts): Sink | undefined {
+  let at = context
+  for (let i = 0; at && i < 6; i++) {
+    for (const { node, index } of at.uses) {
+      const gate = node.op === 'Mul' ? sigmoidGate(node.input(1 - index), n.input, n.output, facts) : undefined
+      if (gate) return gate.sink
     }
+    const [next] = at.uses
+    at = next && layout.has(next.node.op) ? next.node.output() : undefined
   }
   return undefined
 }
