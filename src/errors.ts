@@ -569,6 +569,17 @@ export function outputIsInput(path: string): ConvertError {
   )
 }
 
+/** A pipe, a socket or a device, which a file would take the place of. */
+export function outputNotFile(path: string): ConvertError {
+  return new ConvertError(
+    'output-not-file',
+    'output',
+    `"${path}" is a pipe or a device, and a model is written to a file`,
+    { path },
+    'Name a file: -o FOLDER/model.onnx.',
+  )
+}
+
 /** The system refuses to write a file. */
 export function outputNotWritable(path: string, cause: unknown): ConvertError {
   return new ConvertError(

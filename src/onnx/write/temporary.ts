@@ -1,5 +1,5 @@
 import type { Stats } from 'node:fs'
-import { closeSync, existsSync, openSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, lstatSync, openSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import {
   ConvertError,
@@ -8,6 +8,7 @@ import {
   outputFull,
   outputInFile,
   outputIsFolder,
+  outputNotFile,
   outputNotWritable,
 } from '../../errors.ts'
 
@@ -99,12 +100,16 @@ export function placeFile(path: string, bytes: Uint8Array): void {
   }
 }
 
-/** Refuses a place that cannot be written to, before any work is done. */
+/**
+ * Refuses a place that cannot be written to, before any work is done. A link gives way to the file, wherever it leads: what
+ * it leads to may be shared.
+ */
 export function checkPlace(path: string, overwrite: boolean): void {
   const existing = statOf(path)
   if (existing?.isDirectory()) throw outputIsFolder(path)
-  if (existing && !overwrite) throw outputExists(path)
+  if (existing && !existing.isFile()) throw outputNotFile(path)
   checkFolder(dirname(path))
+  if (!overwrite && lstatSync(path, { throwIfNoEntry: false })) throw outputExists(path)
 }
 
 /** Refuses a folder that is missing, or is none. */
