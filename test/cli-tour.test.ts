@@ -80,31 +80,36 @@ describe('a new user', () => {
     const { code, err } = await run('cut.onnx')
     expect(code).toBe(3)
     expect(err).toMatch(
-      /^error: .* long, but only \d+ are left\n {2}The file is damaged or not an ONNX model: fetch or export it again\.\n$/,
+      /^error: "cut\.onnx" is damaged: .* long, but only \d+ are left\n {2}The file is damaged or not an ONNX model: fetch or export it again\.\n$/,
     )
     expect(readdirSync('.').sort()).toEqual(['cut.onnx', 'model.onnx'])
   })
 
-  it.skipIf(process.platform === 'win32')('names a pipe or a socket as the output, which no file replaces', async () => {
-    expect(spawnSync('mkfifo', ['pipe']).status).toBe(0)
-    const server = createServer().listen('socket')
-    await once(server, 'listening')
-    try {
-      for (const [name, isStill] of [
-        ['pipe', (stat: Stats) => stat.isFIFO()],
-        ['socket', (stat: Stats) => stat.isSocket()],
-      ] as const) {
-        const { code, err } = await run('model.onnx', '-o', name, '--overwrite')
-        expect({ code, err }).toEqual({
-          code: 6,
-          err: `error: "${name}" is a pipe or a device, and a model is written to a file\n  Name a file: -o FOLDER/model.onnx.\n`,
-        })
-        expect(isStill(lstatSync(name))).toBe(true)
+  it.skipIf(process.platform === 'win32')(
+    'names a pipe or a socket as the output, which no file replaces',
+    async () => {
+      expect(spawnSync('mkfifo', ['pipe']).status).toBe(0)
+      const server = createServer().listen('socket')
+      await once(server, 'listening')
+      try {
+        for (const [name, isStill] of [
+          ['pipe', (stat: Stats) => stat.isFIFO()],
+          ['socket', (stat: Stats) => stat.isSocket()],
+        ] as const) {
+          const { code, err } = await run('model.onnx', '-o', name, '--overwrite')
+          expect({ code, err }).toEqual({
+            code: 6,
+            err: `error: "${name}" is a pipe, a socket or a device, and a model is written to a file\n  Name a file: -o FOLDER/model.onnx.\n`,
+          })
+          const { out } = await run('model.onnx', '-o', name, '--overwrite', '--json')
+          expect(JSON.parse(out).error.code).toBe('output-not-file')
+          expect(isStill(lstatSync(name))).toBe(true)
+        }
+      } finally {
+        server.close()
       }
-    } finally {
-      server.close()
-    }
-  })
+    },
+  )
 
   it.skipIf(process.platform === 'win32')('names a link as the output, which gives way to the file', async () => {
     for (const [link, target] of [

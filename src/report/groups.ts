@@ -21,7 +21,8 @@ export function groupSites(sites: readonly SiteEntry[]): SiteGroup[] {
       site.spelling,
       JSON.stringify(site.sink),
     ]
-    const key = [digitsOut(site.graph), digitsOut(site.node), digitsOut(site.message), ...fate].join('\n')
+    const texts = [site.graph, site.node, site.message, site.formReason ?? '']
+    const key = [...texts.map(digitsOut), ...fate].join('\n')
     const group = groups.get(key)
     if (group) group.push(site)
     else groups.set(key, [site])
