@@ -1,5 +1,5 @@
 import { policyNames } from '../options.ts'
-import { forms, providers, targets } from '../targets/index.ts'
+import { forms, providers, targetNames } from '../targets/index.ts'
 import type { FlagTable } from './command.ts'
 
 /** A flag that takes a name or pattern, and more of them by being repeated. */
@@ -36,7 +36,7 @@ export const siteFlags = grouped('Which softmaxes:', {
 export const targetFlags = grouped('Target:', {
   target: {
     type: 'string',
-    choices: [...targets.keys()],
+    choices: targetNames,
     requiresArg: true,
     describe: 'What the result is for: ort (default) or onnx',
   },

@@ -11,6 +11,7 @@ import {
   outputNotFile,
   outputNotWritable,
 } from '../../errors.ts'
+import { encodeText } from '../../wire/index.ts'
 
 /**
  * A file that is written under a temporary name beside its place and then put there in one step, so that nobody ever
@@ -88,13 +89,15 @@ export class TemporaryFile {
 
 let count = 0
 
-/** Writes a small file in one step: a reader finds what was there before, or all of it. */
-export function placeFile(path: string, bytes: Uint8Array): void {
+/** Writes a text in one step: a reader finds what was there before, or all of it. Gives the number of bytes. */
+export function placeText(path: string, text: string): number {
+  const bytes = encodeText(text)
   const file = new TemporaryFile(path, bytes.length)
   try {
     file.write(bytes)
     file.finish()
     file.place()
+    return bytes.length
   } finally {
     file.discard()
   }
