@@ -16,11 +16,14 @@ import {
 } from './onnx/index.ts'
 import { convertKinds } from './option-kinds.ts'
 import type { ConvertOptions } from './options.ts'
-import { policiesOf, sinkOf, targetOf, unmatched } from './options.ts'
+import { policiesOf, switchesOf, targetOf, unmatched } from './options.ts'
+import { ConversionRefused } from './refused.ts'
 import type { ReportDocument } from './report/index.ts'
 import { describeModel, describeRun, isAllSoftmax1, unconverted } from './report/index.ts'
 import type { PipelineResult, Report } from './rewrite/index.ts'
 import { runPipeline } from './rewrite/index.ts'
+import type { SinkPlan } from './sinks.ts'
+import { measureChange, planSinks, refuseDrift, withMeasured } from './sinks.ts'
 import type { TargetChoice } from './targets/index.ts'
 import { raisedFor } from './targets/index.ts'
 import type { Candidate } from './verification.ts'
@@ -33,16 +36,6 @@ export interface ConvertResult {
   readonly document: ReportDocument
   /** The converted model, when it was given as bytes and no output file was asked for. */
   readonly bytes: Uint8Array | undefined
-}
-
-/** A conversion that a check refused, with the report that says why. Nothing was written. */
-export class ConversionRefused extends ConvertError {
-  readonly document: ReportDocument
-
-  constructor(reason: ConvertError, document: ReportDocument) {
-    super(reason.code, reason.kind, reason.message, reason.at, reason.hint)
-    this.document = document
-  }
 }
 
 /**
@@ -67,22 +60,25 @@ export async function convert(input: ModelInput, options: ConvertOptions = {}): 
     // A version nobody asked for is at least the one the input model needs.
     const target = options.targetVersion === undefined ? raisedFor(model, choice) : choice
     const described = await describeModel(model, options)
-    const run = blamed(original, () => rewrite(model, target, options))
+    const sinks = await planSinks(model, options)
+    const run = blamed(original, () => rewrite(model, target, sinks, options))
     warnAbout(run.report, choice, target, options)
-    const document = describeRun('convert', { model: described, target, sink: options.sink ?? 0, ...run })
+    const document = sinks.describe(
+      describeRun('convert', { model: described, target, sink: sinks.words, changeOf: sinks.changeOf, ...run }),
+    )
     refuse(document, options)
     if (options.dryRun || output === undefined || isDone(document, model, options)) {
       const bytes = input instanceof Uint8Array && !options.dryRun ? modelToBytes(model) : undefined
       return { document, bytes }
     }
-    return { document: await write({ model, original }, output, document, options), bytes: undefined }
+    return { document: await write({ model, original }, output, document, sinks, options), bytes: undefined }
   } finally {
     if (model !== input) closeModel(model)
   }
 }
 
 /** Runs the passes over the model, in place. */
-function rewrite(model: Model, target: TargetChoice, options: ConvertOptions): PipelineResult {
+function rewrite(model: Model, target: TargetChoice, { sink }: SinkPlan, options: ConvertOptions): PipelineResult {
   const { form, stopAfter, onProgress } = options
   const dumpText = options.dump === undefined ? undefined : dumpInto(options.dump)
   dumpText?.('input', model)
@@ -92,7 +88,7 @@ function rewrite(model: Model, target: TargetChoice, options: ConvertOptions): P
     onProgress?.('convert', passes.findIndex(({ name }) => name === pass) + 1, passes.length)
   }
   const policies = policiesOf(options)
-  const run = runPipeline(model, passes, { target, policies, sink: sinkOf(options.sink), form, stopAfter, dump })
+  const run = runPipeline(model, passes, { target, policies, sink, form, stopAfter, dump, ...switchesOf(options) })
   for (const pattern of unmatched(options, [...run.report.sites.values()])) {
     run.report.warn('pattern-unused', patternUnused(pattern))
   }
@@ -142,8 +138,10 @@ function endsEarly(stopAfter: ConvertOptions['stopAfter']): boolean {
   return stopAfter !== undefined && stopAfter !== 'lower'
 }
 
-function refuse(document: ReportDocument, { allowNone, requireAll, stopAfter }: ConvertOptions): void {
+function refuse(document: ReportDocument, options: ConvertOptions): void {
+  const { allowNone, requireAll, stopAfter } = options
   if (endsEarly(stopAfter)) return
+  refuseDrift(document, options)
   const left = unconverted(document.sites)
   if (requireAll && left.length > 0) throw new ConversionRefused(siteLeft(left.map((site) => site.node)), document)
   const { converted, sites } = document.counts
@@ -162,6 +160,7 @@ async function write(
   { model, original }: Pick<Candidate, 'model' | 'original'>,
   output: string,
   document: ReportDocument,
+  sinks: SinkPlan,
   options: ConvertOptions,
 ): Promise<ReportDocument> {
   if (endsEarly(options.stopAfter)) return { ...document, files: [writeText(output, model)] }
@@ -173,7 +172,8 @@ async function write(
     const { runtime } = document.requires
     const { verifyConverted, withVerification } = await import('./verification.ts')
     const verification = await verifyConverted({ model, path, original, runtime }, signal)
-    complete = (written) => withVerification(written, verification)
+    const measured = verification.loaded ? await measureChange(original, path, sinks, options) : null
+    complete = (written) => withMeasured(withVerification(written, verification), measured)
   }
   const progress = (done: number, total: number) => onProgress?.('write', done, total)
   const files = await saveModel(model, output, { externalData, overwrite, hash, signal, accept, onProgress: progress })

@@ -83,6 +83,105 @@ export function bug(message: string, at: Place = {}): ConvertError {
   )
 }
 
+/** Calibration was stopped; what was seen until then is kept. */
+export function calibrationInterrupted(path: string, done: number, wanted: number): ConvertError {
+  return new ConvertError(
+    'calibration-interrupted',
+    'interrupted',
+    `interrupted after ${done} of ${wanted} samples, which are in "${path}"`,
+    { path },
+    'Go on with the same command and --resume.',
+  )
+}
+
+/** A file that should be a calibration table is none, or a damaged one. */
+export function calibrationMalformed(path: string, what: string): ConvertError {
+  return new ConvertError(
+    'calibration-malformed',
+    'data',
+    `"${path}" is not a calibration table: ${what}`,
+    { path },
+    'Make one with: outeffhop-convert calibrate MODEL --data D -o TABLE. Tables of ONNX Runtime and TensorRT are read too.',
+  )
+}
+
+/** A weight meets infinity or NaN. */
+export function calibrationNotFinite(value: string, sample: string): ConvertError {
+  return new ConvertError(
+    'calibration-not-finite',
+    'data',
+    `"${value}" is infinite or not a number on sample "${sample}"`,
+    { value },
+    'Look at the input of that sample. --on-bad-sample skip leaves such samples out.',
+  )
+}
+
+/** Parts of a table have a sample in common. */
+export function calibrationOverlap(sample: number): ConvertError {
+  return new ConvertError(
+    'calibration-overlap',
+    'data',
+    `sample ${sample} is in two of the parts`,
+    {},
+    'Merge each part once, and parts of one division only: --shard 1/N to --shard N/N with the same N.',
+  )
+}
+
+/** The table was made with another model. */
+export function calibrationStale(path?: string): ConvertError {
+  return new ConvertError(
+    'calibration-stale',
+    'data',
+    `the calibration table${path === undefined ? '' : ` "${path}"`} was made with another model`,
+    at(path),
+    'Calibrate this model: outeffhop-convert calibrate MODEL --data D -o TABLE.',
+  )
+}
+
+/** Two tables cannot be put together. */
+export function calibrationUnlike(what: string): ConvertError {
+  return new ConvertError(
+    'calibration-unlike',
+    'data',
+    `the calibration tables cannot be put together: one was made with ${what}`,
+    {},
+    'Give the same --data, --samples, --seed, --all, --method and --moments to every part.',
+  )
+}
+
+/** No calibration table of that name, or it cannot be read. */
+export function calibrationUnreadable(path: string, reason: string): ConvertError {
+  return new ConvertError(
+    'calibration-unreadable',
+    'data',
+    `the calibration table "${path}" cannot be read (${reason})`,
+    { path },
+    'Check the path.',
+  )
+}
+
+/** A table of a later version of this program. */
+export function calibrationVersion(path: string, version: unknown, known: number): ConvertError {
+  return new ConvertError(
+    'calibration-version',
+    'data',
+    `"${path}" is a calibration table of version ${version}, and this program reads version ${known}`,
+    { path },
+    'Use the program it was made with, or calibrate again.',
+  )
+}
+
+/** A range is asked for that extremes do not tell. */
+export function calibrationWithoutHistograms(value: string, method: string): ConvertError {
+  return new ConvertError(
+    'calibration-without-histograms',
+    'data',
+    `the calibration table has no histogram of "${value}", which the method "${method}" needs`,
+    { value },
+    'Calibrate again without --method min-max or moving-average.',
+  )
+}
+
 /** A sample cannot be used, and samples are not skipped. */
 export function dataBadSample(id: string, reason: string): ConvertError {
   return new ConvertError(
@@ -604,6 +703,28 @@ export function outputTooLarge(path: string | undefined, bytes: number): Convert
   )
 }
 
+/** Nothing in a model could be quantized. */
+export function quantizationNothing(products: number): ConvertError {
+  return new ConvertError(
+    'quantization-nothing',
+    'checkFailed',
+    products === 0 ? 'the model multiplies nothing with a weight' : 'nothing in the model was quantized',
+    {},
+    'Products with a weight and why each stays in float are in the report: --json.',
+  )
+}
+
+/** The outputs of a quantized model do not resemble those of the model it was made of. */
+export function quantizationUnlike(cosine: number, least: number, blame: string | undefined): ConvertError {
+  return new ConvertError(
+    'quantization-unlike',
+    'checkFailed',
+    `the quantized model gives other outputs than its input: cosine ${cosine.toFixed(4)}, and ${least} is the least`,
+    blame === undefined ? {} : { node: blame },
+    `${blame === undefined ? '' : `What "${blame}" reads loses most in 8 bits: try --keep-float "${blame}". `}More and other data may help; --min-cosine accepts less. Nothing was written.`,
+  )
+}
+
 /** A message that there can be only one of is there twice. */
 export function repeatedField(name: string, at: Place): ConvertError {
   return new ConvertError(
@@ -691,6 +812,24 @@ export function runtimeUnsupportedType(name: string, type: string | undefined): 
   )
 }
 
+/** Softmax1 would change heads of a model that was trained with softmax: by site, the heads with their mean factor. */
+export function sinkDrift(
+  sites: readonly { readonly node: string; readonly heads: readonly (readonly [head: number, gate: number])[] }[],
+  least: number,
+): ConvertError {
+  const heads = sites.reduce((sum, site) => sum + site.heads.length, 0)
+  const lines = sites.map(
+    ({ node, heads }) => `\n  "${node}": ${heads.map(([head, gate]) => `head ${head} ${gate.toFixed(3)}`).join(', ')}`,
+  )
+  return new ConvertError(
+    'sink-drift',
+    'checkFailed',
+    `${heads === 1 ? '1 head keeps' : `${heads} heads keep`} less than ${least} of the output in the mean:${lines.join('')}`,
+    { node: sites[0]?.node ?? '' },
+    '--sinks calibrated gives every head a sink that keeps its output; --accept-drift converts all the same.',
+  )
+}
+
 /** Sinks per head were asked for where the heads are not known, or are another number. */
 export function sinkHeads(node: string, given: number, heads: number | undefined): ConvertError {
   return new ConvertError(
@@ -699,6 +838,29 @@ export function sinkHeads(node: string, given: number, heads: number | undefined
     `"${node}" was given ${given} sinks, one per head, but ${heads === undefined ? 'where its heads are is not known' : `it has ${heads} heads`}`,
     { node },
     'Give one sink for all heads of this site.',
+  )
+}
+
+/** Sites that the calibration says nothing of. */
+export function sinkUnobserved(names: readonly string[]): ConvertError {
+  const [first = ''] = names
+  return new ConvertError(
+    'sink-unobserved',
+    'checkFailed',
+    `the rows of "${first}" ${names.length > 1 ? `and ${names.length - 1} more sites were` : 'were'} not observed, so there is no calibrated sink for ${names.length > 1 ? 'them' : 'it'}`,
+    { node: first },
+    'Only plain attention of the main graph is observed: leave these sites out with --except, or give a number with --sinks.',
+  )
+}
+
+/** Calibrated sinks without anything to calibrate them by. */
+export function sinkWithoutCalibration(): ConvertError {
+  return new ConvertError(
+    'sink-without-calibration',
+    'usage',
+    'calibrated sinks need a calibration table or data',
+    {},
+    'Name a table with --calibration TABLE, or data with --data SOURCE.',
   )
 }
 

@@ -5,13 +5,15 @@ import { checkOptions, closeModel, openModel } from './onnx/index.ts'
 import { explainKinds } from './option-kinds.ts'
 import type { SiteOptions, TargetOptions } from './options.ts'
 import { policiesOf, targetOf, unmatched } from './options.ts'
-import type { ReportDocument } from './report/index.ts'
+import type { CalibrationEntry, ReportDocument } from './report/index.ts'
 import { describeModel, describeRun } from './report/index.ts'
 import { Report } from './rewrite/index.ts'
 
 export interface ExplainOptions extends SiteOptions, TargetOptions {
   /** Put the sha256 of the model file in the report. */
   readonly hash?: boolean | undefined
+  /** A calibration table made with this model: then the report says what Softmax1 changes, head by head. */
+  readonly calibration?: string | undefined
 }
 
 /**
@@ -29,10 +31,23 @@ export async function explain(input: ModelInput, options: ExplainOptions = {}): 
     for (const site of sites) report.add(site)
     for (const pattern of unmatched(options, [...report.sites.values()]))
       report.warn('pattern-unused', patternUnused(pattern))
-    return describeRun('explain', { model: await describeModel(model, options), target, sink: 0, report, runs: [] })
+    const described = await describeModel(model, options)
+    const document = describeRun('explain', { model: described, target, sink: 'zero, not verified', report, runs: [] })
+    const { calibration } = options
+    return calibration === undefined ? document : { ...document, calibration: await calibrationOf(calibration, model) }
   } finally {
     if (model !== input) closeModel(model)
   }
+}
+
+async function calibrationOf(path: string, model: Model): Promise<CalibrationEntry> {
+  const [{ checkBelongs, readOwnTable }, { calibrationEntry }] = await Promise.all([
+    import('./calibrate/index.ts'),
+    import('./report/calibration.ts'),
+  ])
+  const table = readOwnTable(path)
+  checkBelongs(table, model, path)
+  return calibrationEntry(path, table)
 }
 
 /** What is said of a name or pattern that no softmax has. */

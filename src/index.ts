@@ -13,7 +13,7 @@
 export type { Contraction, Heads, Policies, Reason, Sink, Site, Step, Verdict, VerdictKind } from './attention/index.ts'
 export { findSites } from './attention/index.ts'
 export type { ConvertResult, ModelInput } from './convert.ts'
-export { ConversionRefused, convert } from './convert.ts'
+export { convert } from './convert.ts'
 export type { ExitKind, Place } from './errors.ts'
 export { ConvertError, exitCodes } from './errors.ts'
 export type { ExplainOptions } from './explain.ts'
@@ -45,11 +45,17 @@ export {
   toOnnxProto,
 } from './onnx/index.ts'
 export type { ConvertOptions, NamePattern, Phase, PolicyName, SiteOptions, TargetOptions } from './options.ts'
+export type { QuantizeOptions, QuantizePhase } from './quantize.ts'
+export { QuantizationRefused, quantize } from './quantize.ts'
+export { ConversionRefused } from './refused.ts'
 export type {
   Counts,
   FileEntry,
   Inspection,
   ModelEntry,
+  ProductEntry,
+  QuantizationDocument,
+  QuantizationEntry,
   ReportDocument,
   SiteEntry,
   Verification,

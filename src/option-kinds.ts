@@ -18,16 +18,29 @@ const targetKinds: Readonly<Record<keyof TargetOptions, OptionKind>> = {
 }
 
 /** What the options of `explain` can be. */
-export const explainKinds = { ...siteKinds, ...targetKinds, hash: optionKinds.flag }
+export const explainKinds = {
+  ...siteKinds,
+  ...targetKinds,
+  hash: optionKinds.flag,
+  calibration: optionKinds.text,
+}
 
 /** What the options of `convert` can be. */
 export const convertKinds: Readonly<Record<keyof ConvertOptions, OptionKind>> = {
   ...explainKinds,
   output: optionKinds.text,
   sink: {
-    what: 'a number or a function of the site',
-    accepts: (value) => typeof value === 'number' || typeof value === 'function',
+    what: '"calibrated", "zero", a number or a function of the site',
+    accepts: (value) => ['number', 'function'].includes(typeof value) || value === 'calibrated' || value === 'zero',
   },
+  calibration: optionKinds.text,
+  data: optionKinds.text,
+  dataOptions: optionKinds.settings,
+  maxChange: optionKinds.number,
+  sinkQuantile: optionKinds.number,
+  acceptDrift: optionKinds.flag,
+  optimize: optionKinds.flag,
+  opset: optionKinds.number,
   form: optionKinds.text,
   externalData: oneOf(externalDataModes),
   overwrite: optionKinds.flag,

@@ -1,8 +1,10 @@
 import type { Policies, Site } from './attention/index.ts'
+import type { DataOptions } from './data/source.ts'
 import { usage } from './errors.ts'
 import { matcher } from './names.ts'
 import type { ExternalData } from './onnx/index.ts'
-import type { SinkOf, Stage } from './rewrite/index.ts'
+import type { PipelineSettings, SinkOf, Stage } from './rewrite/index.ts'
+import { newestRaised } from './rewrite/raise/limits.ts'
 import type { Form, Provider, TargetChoice, TargetName } from './targets/index.ts'
 import { compareVersions, forms, providers, targets } from './targets/index.ts'
 
@@ -34,11 +36,34 @@ export interface TargetOptions {
   readonly provider?: Provider | undefined
 }
 
-export interface ConvertOptions extends SiteOptions, TargetOptions {
+/** What is known about the activations of the model, and how near to its outputs the result has to stay. */
+export interface CalibrationOptions {
+  /** A calibration table made with this model. */
+  readonly calibration?: string | undefined
+  /** Data to calibrate on, as `calibrate` reads it. */
+  readonly data?: string | undefined
+  readonly dataOptions?: DataOptions | undefined
+  /** Most that a row of attention may change under a calibrated sink, as a share of it. Default 0.01. */
+  readonly maxChange?: number | undefined
+  /** Share of the rows that may change more. Default 0.001. */
+  readonly sinkQuantile?: number | undefined
+  /** Convert also where calibration says that a head loses more than 3 % of its output in the mean. */
+  readonly acceptDrift?: boolean | undefined
+}
+
+export interface ConvertOptions extends SiteOptions, TargetOptions, CalibrationOptions {
   /** File to write. Default: `NAME.outeffhop.onnx` beside a model given by path; nothing for one given in memory. */
   readonly output?: string | undefined
-  /** The logit added to every denominator, in all heads, or by site and head. Default 0, which is Softmax1. */
-  readonly sink?: number | ((site: Site) => number | readonly number[]) | undefined
+  /**
+   * The logit added to every denominator: one for all heads, by site and head, `zero` (Softmax1 as published), or
+   * `calibrated`, so that a model trained with softmax keeps its outputs. Default `calibrated` where there is a table or
+   * data, else `zero`.
+   */
+  readonly sink?: 'calibrated' | 'zero' | number | ((site: Site) => number | readonly number[]) | undefined
+  /** Fold scalar arithmetic around convolutions into them, and the like: the same function, computed in fewer steps. */
+  readonly optimize?: boolean | undefined
+  /** Raise the model to this opset, 13 to 21, where it is older and every operator can be raised. */
+  readonly opset?: number | undefined
   /** Use this form wherever its conditions hold. */
   readonly form?: Form | undefined
   /** Where weights go. Default `auto`: as they are, moved to a file of their own where the model would pass 2 GiB. */
@@ -63,7 +88,7 @@ export interface ConvertOptions extends SiteOptions, TargetOptions {
   readonly onProgress?: ((phase: Phase, done: number, total: number) => void) | undefined
 }
 
-export type Phase = 'convert' | 'write' | 'verify'
+export type Phase = 'calibrate' | 'convert' | 'write' | 'verify' | 'compare'
 
 /** The target an option set names. Throws `usage` for a name, version or provider that does not exist. */
 export function targetOf(options: TargetOptions & { readonly form?: Form | undefined }): TargetChoice {
@@ -80,6 +105,13 @@ export function targetOf(options: TargetOptions & { readonly form?: Form | undef
   const oldest = '1.19'
   if (compareVersions(targetVersion, oldest) < 0) throw usage(`versions before ${oldest} are not supported`)
   return { target, version: targetVersion, provider }
+}
+
+/** The parts of the pipeline that run only when they are asked for. */
+export function switchesOf({ optimize, opset }: ConvertOptions): Pick<PipelineSettings, 'switches' | 'opset'> {
+  const known = opset === undefined || (Number.isInteger(opset) && opset >= 13 && opset <= newestRaised)
+  if (!known) throw usage(`"${opset}" is not an opset from 13 to ${newestRaised}`)
+  return { switches: optimize ? ['optimize'] : [], opset }
 }
 
 /** The policies an option set names, with a record of which patterns met a site. */
@@ -105,9 +137,9 @@ export function unmatched(options: SiteOptions, sites: readonly { readonly node:
   return all.filter((pattern) => !sites.some(({ node }) => matcher(pattern)(node)))
 }
 
-export function sinkOf(sink: ConvertOptions['sink']): number | SinkOf {
+export function sinkOf(sink: number | SinkOf): number | SinkOf {
   if (typeof sink === 'function') return (site) => checkedSink(sink(site))
-  return checkedSink(sink ?? 0)
+  return checkedSink(sink)
 }
 
 /** Beyond this, half precision cannot hold a sink; far below it, Softmax1 is softmax already. */

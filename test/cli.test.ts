@@ -379,7 +379,7 @@ describe('usage', () => {
     ['model.onnx --dry-run=yes', 2, '--dry-run takes no value, and was given "yes"'],
     ['model.onnx --target-version new', 2, '"new" is not a version of the target "ort"'],
     ['model.onnx --target onnx --target-version 1.20', 2, 'the target "onnx" has no versions'],
-    ['model.onnx --sink deep', 2, 'the sink is not a number'],
+    ['model.onnx --sinks deep', 2, '--sinks "deep" is neither calibrated nor zero nor a number'],
     ['model.onnx --sink -inf', 2, 'is plain softmax'],
     ['model.onnx --sink 1e400', 2, 'a sink of Infinity is not'],
     ['model.onnx --sink', 2, 'error: --sink needs a value behind it'],

@@ -86,7 +86,8 @@ function text(model: Model): string {
 }
 
 function apply(pass: Pass, model: Model, c: PassCase): number {
-  return runPipeline(model, [pass], c.settings).runs.reduce((sum, run) => sum + run.changed, 0)
+  const switches = pass.when && [pass.when]
+  return runPipeline(model, [pass], { ...c.settings, switches }).runs.reduce((sum, run) => sum + run.changed, 0)
 }
 
 /** Puts the definition of Softmax1 in the place of every attention softmax: what a pass that changes the maths must equal. */

@@ -60,7 +60,7 @@ function quotient(node: Node, top: Value, bottom: Value, facts: Facts): Normalis
   const shift = maximumShift(exponent, axis, facts)
   const added = meaningOf(denominator.extras, shift, facts)
   const masked = exponential !== exp
-  const foreign = !shift && hasForeignShift(exponent, facts)
+  const foreign = hasForeignShift(shift?.input ?? exponent, facts)
   return {
     node,
     nodes: [...(shift?.nodes ?? []), exponential, denominator.sum, node],

@@ -67,7 +67,7 @@ function softmaxNode(node: Node, facts: Facts): Normaliser | undefined {
   const { axis, alsoAxes } = softmaxAxes(node, value, facts)
   const shift = axis === undefined ? undefined : maximumShift(value, axis, facts)
   const found = plain(node, shift?.input ?? value, axis, 'softmax')
-  const problem = !shift && hasForeignShift(value, facts) ? 'unknown-shift' : undefined
+  const problem = hasForeignShift(shift?.input ?? value, facts) ? 'unknown-shift' : undefined
   return found && { ...found, alsoAxes, nodes: [...(shift?.nodes ?? []), node], problem }
 }
 

@@ -25,7 +25,7 @@ const sentences: Record<Reason, (node: string, detail: string) => string> = {
     `${n} looks up constant keys and values; say so with the static-memories policy if it should count.`,
   'unknown-denominator': (n) => `${n} adds something unknown to its denominator.`,
   'unknown-shift': (n) =>
-    `${n} subtracts a maximum that is not the maximum of its scores, which Softmax1 would not ignore.`,
+    `${n} has a maximum subtracted that is not the maximum of what enters it, a shift that Softmax1 would not ignore.`,
   'unknown-sink': (n) => `${n} has a sink that is computed from data.`,
   'unshifted-one': (n) =>
     `${n} adds 1 to a sum that is shifted by the row maximum (GERM's variant): that is neither softmax nor Softmax1.`,

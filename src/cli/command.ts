@@ -1,7 +1,16 @@
 import type { InferredOptionTypes, Options } from 'yargs'
 import type { World } from './world.ts'
 
-export const commandNames = ['convert', 'explain', 'inspect', 'passes', 'targets', 'completion'] as const
+export const commandNames = [
+  'convert',
+  'calibrate',
+  'quantize',
+  'explain',
+  'inspect',
+  'passes',
+  'targets',
+  'completion',
+] as const
 
 export interface Environment {
   readonly world: World

@@ -2,22 +2,32 @@ import type { Argv } from 'yargs'
 import yargs from 'yargs'
 import { exitCodes, usage } from '../errors.ts'
 import type { Arguments, Command, Environment, FlagTable } from './command.ts'
+import { calibrateCommand } from './commands/calibrate.ts'
 import { convertCommand } from './commands/convert.ts'
 import { explainCommand } from './commands/explain.ts'
 import { inspectCommand } from './commands/inspect.ts'
 import { passesCommand } from './commands/passes.ts'
+import { quantizeCommand } from './commands/quantize.ts'
 import { targetsCommand } from './commands/targets.ts'
 import { complete, completionFlag } from './complete.ts'
 import { commonFlags } from './flags.ts'
 import { checkCommand, checkSwitches, explainUsage } from './usage.ts'
 
-const commands: readonly Command[] = [convertCommand, explainCommand, inspectCommand, passesCommand, targetsCommand]
+const commands: readonly Command[] = [
+  convertCommand,
+  calibrateCommand,
+  quantizeCommand,
+  explainCommand,
+  inspectCommand,
+  passesCommand,
+  targetsCommand,
+]
 
 const allFlags: FlagTable = Object.assign({}, commonFlags, ...commands.map((command) => command.flags))
 
 const exits =
   'Exit codes: 0 done; 1 a check failed (nothing to convert, --require-all); 2 usage; 3 the model cannot be read or converted; ' +
-  '5 the runtime failed; 6 the output cannot be written; 70 a fault of ours; 130 interrupted.'
+  '4 calibration data; 5 the runtime failed; 6 the output cannot be written; 70 a fault of ours; 130 interrupted.'
 
 /** Parses the arguments and runs the command they name. Throws a `usage` error for arguments that mean nothing. */
 export async function run(argv: readonly string[], environment: Environment): Promise<number> {
@@ -84,6 +94,8 @@ function plainHelp(text: string): string {
   return text
     .replace(/\s+\[(?:boolean|string|number|array|required|default|choices: [^\]]*)\](?=\s)/g, '')
     .replace('--verify   ', '--no-verify')
+    .replace('--smooth   ', '--no-smooth')
+    .replace('--optimize   Do not', '--no-optimize Do not')
 }
 
 function withPositionals(builder: Argv, { usage, flags }: Command): Argv {

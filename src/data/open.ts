@@ -10,6 +10,8 @@ import { openReader } from './formats.ts'
 import type { ModelInput } from './inputs.ts'
 import { inputsOf } from './inputs.ts'
 import { describeFiles, sealed } from './manifest.ts'
+import type { Padded } from './padding.ts'
+import { paddedInputs, withoutPadding } from './padding.ts'
 import type { Reader, Row } from './reader.ts'
 import type { Selection } from './select.ts'
 import { select } from './select.ts'
@@ -92,6 +94,7 @@ class CheckedSource implements DataSource {
   readonly #label: string
   readonly #reader: Reader
   readonly #inputs: readonly ModelInput[]
+  readonly #padded: Padded | undefined
   readonly #selection: Selection
   readonly #skips: boolean
   readonly #signal: AbortSignal | undefined
@@ -105,6 +108,7 @@ class CheckedSource implements DataSource {
     this.#label = label
     this.#reader = reader
     this.#inputs = inputs
+    this.#padded = paddedInputs(inputs)
     this.#selection = selection
     this.#skips = options.onBadSample === 'skip'
     this.#signal = options.signal
@@ -146,7 +150,8 @@ class CheckedSource implements DataSource {
   }
 
   #needed(feeds: Feeds): Feeds {
-    return Object.fromEntries(this.#inputs.map(({ name }) => [name, feeds[name] as Feeds[string]]))
+    const needed = Object.fromEntries(this.#inputs.map(({ name }) => [name, feeds[name] as Feeds[string]]))
+    return this.#padded ? withoutPadding(needed, this.#padded) : needed
   }
 
   #noteUnused(feeds: Feeds): void {

@@ -1,6 +1,8 @@
 export { annotate, annotationOf } from './annotation.ts'
 export type { Attribute, AttributeKind, Attributes } from './attribute.ts'
 export { attr } from './attribute.ts'
+export type { ElementMap } from './derived.ts'
+export { forEachElement, mapElements } from './derived.ts'
 export type { DType, DTypeName } from './dtype.ts'
 export { bitsOf, byteSize, dtypeName, dtypes, isFloat } from './dtype.ts'
 export { Graph } from './graph.ts'

@@ -10,6 +10,8 @@ export interface OptionKind {
 export const optionKinds = {
   text: { what: 'a text', accepts: (value) => typeof value === 'string' },
   flag: { what: 'true or false', accepts: (value) => typeof value === 'boolean' },
+  number: { what: 'a number', accepts: (value) => typeof value === 'number' },
+  settings: { what: 'an object', accepts: (value) => typeof value === 'object' && value !== null },
   positive: { what: 'a number above 0', accepts: (value) => typeof value === 'number' && value > 0 },
   work: { what: 'a function', accepts: (value) => typeof value === 'function' },
   signal: { what: 'an AbortSignal', accepts: (value) => value instanceof AbortSignal },

@@ -2,12 +2,17 @@ import type { Graph, Model, Tensor } from '../ir/index.ts'
 import { ExternalPayload } from './data/external.ts'
 import { documentOf } from './document.ts'
 
-/** Makes sure that all external data of a model is there. Throws a typed error for the first tensor whose data is not. */
-export function requireExternalData(model: Model): void {
+/**
+ * Makes sure that all external data of a model is there, and gives its size in bytes. Throws a typed error for the first
+ * tensor whose data is not.
+ */
+export function requireExternalData(model: Model): number {
+  let bytes = 0
   for (const tensor of tensorsOf(model)) {
     // The range is what opens the file and checks its size.
-    if (tensor.payload instanceof ExternalPayload) void tensor.payload.range
+    if (tensor.payload instanceof ExternalPayload) bytes += tensor.payload.range.byteLength
   }
+  return bytes
 }
 
 function* tensorsOf(model: Model): Generator<Tensor> {

@@ -4,6 +4,7 @@ import { Facts } from './facts.ts'
 
 export type { AxisAt } from './axes.ts'
 export { keepsDims, reducedAxes } from './axes.ts'
+export { constantTensor } from './constant-tensor.ts'
 export type { LabelledProduct, Operand } from './contraction.ts'
 export { axisOf, contractedLabels, hasPackedWeight, labelAt, labelledProduct } from './contraction.ts'
 export { padsOf, sliceBounds } from './cut-shapes.ts'

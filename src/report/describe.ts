@@ -2,7 +2,7 @@ import type { Model } from '../ir/index.ts'
 import { hashFile, modelSize } from '../onnx/index.ts'
 import type { PipelineResult, SiteReport } from '../rewrite/index.ts'
 import type { TargetChoice } from '../targets/index.ts'
-import type { ModelEntry, ReportDocument, SiteEntry } from './document.ts'
+import type { ModelEntry, ReportDocument, SiteChange, SiteEntry } from './document.ts'
 import { countSites, finite, schema } from './document.ts'
 
 /** A model as the report names it. Hashing reads the whole file. */
@@ -23,13 +23,21 @@ export async function describeModel(
 export interface RunFacts extends PipelineResult {
   readonly model: ModelEntry
   readonly target: TargetChoice
-  readonly sink: number | ((...args: never[]) => unknown)
+  /** The sinks in words, or the one of all sites. */
+  readonly sink: string | number
+  /** What the sink of a converted site changes, where that is known. */
+  readonly changeOf?:
+    | ((site: { readonly output: string; readonly sink: SiteReport['sink'] }) => SiteChange | undefined)
+    | undefined
 }
 
 /** The report of a run, before anything is written. */
 export function describeRun(command: ReportDocument['command'], facts: RunFacts): ReportDocument {
   const { model, target, report, runs } = facts
-  const sites = Array.from(report.sites.values(), siteEntry)
+  const sites = Array.from(report.sites, ([output, site]) => {
+    const change = site.converted ? facts.changeOf?.({ output: output.name, sink: site.sink }) : undefined
+    return siteEntry(site, change ?? null)
+  })
   const { runtime, provider } = report
   return {
     schema,
@@ -41,7 +49,7 @@ export function describeRun(command: ReportDocument['command'], facts: RunFacts)
       provider: provider?.name ?? null,
       reasons: [runtime?.reason, provider?.reason].filter((reason) => reason !== undefined),
     },
-    sink: sinkWords(facts.sink),
+    sink: facts.sink,
     sites,
     counts: countSites(sites),
     files: [],
@@ -51,12 +59,7 @@ export function describeRun(command: ReportDocument['command'], facts: RunFacts)
   }
 }
 
-function sinkWords(sink: RunFacts['sink']): string | number {
-  if (typeof sink === 'function') return 'by site'
-  return sink === 0 ? 'zero, not verified' : (finite(sink) ?? String(sink))
-}
-
-function siteEntry(site: SiteReport): SiteEntry {
+function siteEntry(site: SiteReport, change: SiteChange | null): SiteEntry {
   const sink = typeof site.sink === 'number' ? finite(site.sink) : (site.sink?.map(finite) ?? null)
   const { node, graph, op, spelling, verdict, reason, message, converted, form, formReason, rejectedForms, notes } =
     site
@@ -73,6 +76,7 @@ function siteEntry(site: SiteReport): SiteEntry {
     formReason,
     rejectedForms,
     sink,
+    change,
     notes,
   }
 }

@@ -1,5 +1,7 @@
 import type { VerdictKind } from '../attention/index.ts'
+import type { OutputSimilarity } from '../compare/index.ts'
 import type { Warning } from '../rewrite/index.ts'
+import type { CalibrationEntry } from './calibration.ts'
 
 /** The number in `schema`; raised when a field changes its meaning or goes away. */
 export const schema = 1
@@ -38,7 +40,44 @@ export interface SiteEntry {
   readonly rejectedForms: readonly { readonly form: string; readonly reason: string }[]
   /** The logit added to the denominator; null for a site that has none, and in place of a number that is not finite. */
   readonly sink: number | readonly (number | null)[] | null
+  /** What the sink changes, by the rows that calibration saw; null where there was none. */
+  readonly change: SiteChange | null
   readonly notes: readonly string[]
+}
+
+/** What Softmax1 with a sink does to the rows of a site that was trained with softmax. */
+export interface SiteChange {
+  /** The mean over rows and heads of the factor `g = sigmoid(L - sink)` by which a row is multiplied; 1 is no change. */
+  readonly gate: number
+  /** Share of the rows that lose more than a tenth, of the head where it is largest. */
+  readonly changed: number
+  /** The head that changes most. */
+  readonly worst: { readonly head: number; readonly gate: number }
+  /** The mean factor of every head; of all rows together where heads are not known. */
+  readonly heads: readonly number[]
+}
+
+/** What a conversion changes, as far as data says. */
+export interface ChangeEntry {
+  /** By the rows that calibration saw: over all converted sites, and the head that changes most. */
+  readonly predicted: {
+    readonly gate: number
+    readonly worst: { readonly node: string; readonly head: number; readonly gate: number }
+  }
+  /** By running both models; null where there was no data, or no file to run. */
+  readonly measured: MeasuredChange | null
+}
+
+export interface MeasuredChange {
+  readonly samples: number
+  readonly outputs: readonly OutputSimilarity[]
+  /** Over what the weights are multiplied with: mean kurtosis, and the largest magnitude. */
+  readonly outliers: { readonly before: OutlierFigures; readonly after: OutlierFigures } | null
+}
+
+export interface OutlierFigures {
+  readonly kurtosis: number
+  readonly infinityNorm: number
 }
 
 export interface Counts {
@@ -73,13 +112,17 @@ export interface ReportDocument {
     readonly provider: string | null
     readonly reasons: readonly string[]
   }
-  /** `zero, not verified`: Softmax1 itself, no calibration data; else the sink that was asked for. */
+  /** `zero, not verified`: Softmax1 itself, no calibration data; `calibrated`; else the sink that was asked for. */
   readonly sink: string | number
   readonly sites: readonly SiteEntry[]
   readonly counts: Counts
   /** What was written, the model first. */
   readonly files: readonly FileEntry[]
   readonly verification: Verification | null
+  /** What a calibration table says, where one was given. */
+  readonly calibration?: CalibrationEntry
+  /** What a conversion changes; null where nothing is known of the data. */
+  readonly change?: ChangeEntry | null
   /** Passes in the order they ran, with the number of places each changed. */
   readonly passes: readonly { readonly pass: string; readonly stage: string; readonly changed: number }[]
   readonly warnings: readonly Warning[]

@@ -19,7 +19,8 @@ export function groupSites(sites: readonly SiteEntry[]): SiteGroup[] {
       site.form,
       site.op,
       site.spelling,
-      JSON.stringify(site.sink),
+      // Sinks of single heads differ from layer to layer; that is no other fate.
+      typeof site.sink === 'number' ? site.sink : 'by head',
     ]
     const texts = [site.graph, site.node, site.message, site.formReason ?? '']
     const key = [...texts.map(digitsOut), ...fate].join('\n')

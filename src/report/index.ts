@@ -1,7 +1,24 @@
+export type { CalibrationDocument, CalibrationEntry, HeadEntry, SiteCalibration } from './calibration.ts'
+export { summarizeCalibration } from './calibration-text.ts'
+export { changeEntry } from './change.ts'
 export { describeModel, describeRun } from './describe.ts'
-export type { Counts, FileEntry, ModelEntry, ReportDocument, SiteEntry, Verification } from './document.ts'
+export type {
+  ChangeEntry,
+  Counts,
+  FileEntry,
+  MeasuredChange,
+  ModelEntry,
+  OutlierFigures,
+  ReportDocument,
+  SiteChange,
+  SiteEntry,
+  Verification,
+} from './document.ts'
 export { isAllSoftmax1, unconverted } from './document.ts'
 export type { Inspection } from './inspection.ts'
 export { describeInspection, inspectModel } from './inspection.ts'
+export type { ProductEntry, QuantizationDocument, QuantizationEntry } from './quantization.ts'
+export { describeQuantization, quantizationEntry } from './quantization.ts'
+export { summarizeQuantization } from './quantization-text.ts'
 export { summarize } from './summary.ts'
 export { warningLines } from './warnings.ts'

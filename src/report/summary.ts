@@ -1,3 +1,5 @@
+import { calibrationLines } from './calibration-text.ts'
+import { changeLines } from './change-text.ts'
 import type { ReportDocument, SiteEntry } from './document.ts'
 import { isAllSoftmax1 } from './document.ts'
 import type { SiteGroup } from './groups.ts'
@@ -14,6 +16,8 @@ export function summarize(document: ReportDocument, paint: Paint, dryRun = false
   const groups = groupSites(document.sites)
   const lines = [heading(document, paint), '', ...siteTable(groups, judgesOnly(document), paint)]
   if (groups.length > 0) lines.push('')
+  if (document.calibration && document.command === 'explain')
+    lines.push(...calibrationLines(document.calibration, paint), '')
   lines.push(...closing(document, dryRun, paint))
   return `${lines.join('\n')}\n`
 }
@@ -115,11 +119,12 @@ function needs({ target, requires }: ReportDocument): string {
   return ` for ONNX Runtime ${requires.runtime} and later${requires.provider === null ? '' : `, provider ${requires.provider} only`}`
 }
 
-function advice({ sink }: ReportDocument): string[] {
-  if (sink !== 'zero, not verified') return [`sink: ${sink}`]
+function advice(document: ReportDocument): string[] {
+  const { sink } = document
+  if (sink !== 'zero, not verified') return [`sink: ${sink}`, ...changeLines(document)]
   return [
     'sink: zero, not verified. A model trained with Softmax1 keeps its outputs. One trained with plain softmax changes:',
-    'compare both on your data before you use it. --sink -4 keeps the outputs closer,',
-    'and fine-tuning with Softmax1 is what makes the outliers go away.',
+    'give some of your data with --data, and every head gets a sink that keeps its outputs.',
+    'Fine-tuning with Softmax1 is what makes the outliers go away.',
   ]
 }

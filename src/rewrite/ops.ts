@@ -52,7 +52,12 @@ export class Ops {
   Concat = (xs: readonly Value[], axis: number) => this.#node('Concat', xs, { axis: attr.int(axis) })
   ConstantOfShape = (shape: Value, value: Tensor) =>
     this.#node('ConstantOfShape', [shape], { value: attr.tensor(value) })
+  /** `(x - zeroPoint) * scale`; per channel of `axis` from opset 13 on, when the scale is a vector. */
+  DequantizeLinear = (x: Value, scale: Value, zeroPoint: Value, axis?: number) =>
+    this.#node('DequantizeLinear', [x, scale, zeroPoint], axis === undefined ? {} : { axis: attr.int(axis) })
   Div = (a: Value, b: Value) => this.#node('Div', [a, b])
+  /** u8 integers, their scale and their zero point, by the range of x when the model runs. */
+  DynamicQuantizeLinear = (x: Value) => this.#insert('DynamicQuantizeLinear', [x], {}, 3) as [Value, Value, Value]
   Equal = (a: Value, b: Value) => this.#node('Equal', [a, b])
   Exp = (x: Value) => this.#node('Exp', [x])
   Expand = (x: Value, shape: Value) => this.#node('Expand', [x, shape])
@@ -60,7 +65,9 @@ export class Ops {
   Greater = (a: Value, b: Value) => this.#node('Greater', [a, b])
   Identity = (x: Value) => this.#node('Identity', [x])
   Less = (a: Value, b: Value) => this.#node('Less', [a, b])
+  Log = (x: Value) => this.#node('Log', [x])
   MatMul = (a: Value, b: Value) => this.#node('MatMul', [a, b])
+  MatMulInteger = (a: Value, b: Value, aZeroPoint: Value) => this.#node('MatMulInteger', [a, b, aZeroPoint])
   /** Elementwise maximum of two; broadcasts from opset 8 on. */
   Max = (a: Value, b: Value) => this.#node('Max', [a, b])
   Min = (a: Value, b: Value) => this.#node('Min', [a, b])
@@ -69,6 +76,7 @@ export class Ops {
   NonZero = (x: Value) => this.#node('NonZero', [x])
   Not = (x: Value) => this.#node('Not', [x])
   Or = (a: Value, b: Value) => this.#node('Or', [a, b])
+  QuantizeLinear = (x: Value, scale: Value, zeroPoint: Value) => this.#node('QuantizeLinear', [x, scale, zeroPoint])
   Range = (start: Value, limit: Value, delta: Value) => this.#node('Range', [start, limit, delta])
   Relu = (x: Value) => this.#node('Relu', [x])
   Reshape = (x: Value, shape: Value) => this.#node('Reshape', [x, shape])
@@ -100,16 +108,23 @@ export class Ops {
 
   /** The maximum over one axis, which stays with length 1. */
   ReduceMax(x: Value, axis: number): Value {
-    const maximum = this.#reduce('ReduceMax', 18, x, axis)
+    const maximum = this.#reduce('ReduceMax', x, [axis], true)
     return maximum ?? (this.#insert('TopK', [x, this.ints([1])], { axis: attr.int(axis) }, 2)[0] as Value)
   }
 
   /** The sum over one axis, which stays with length 1. */
   ReduceSum(x: Value, axis: number): Value {
-    const sum = this.#reduce('ReduceSum', 13, x, axis)
+    const sum = this.#reduce('ReduceSum', x, [axis], true)
     if (sum) return sum
     const sums = this.#node('CumSum', [x, this.scalar(axis, dtypes.int64)])
     return this.Slice(sums, [-1], [Number.MAX_SAFE_INTEGER], [axis])
+  }
+
+  /** A reduction over several axes, outside of functions. */
+  Reduce(kind: 'Max' | 'Mean' | 'Min' | 'Sum', x: Value, axes: readonly number[], keepdims: boolean): Value {
+    const reduced = this.#reduce(`Reduce${kind}`, x, axes, keepdims)
+    if (!reduced) throw bug(`Reduce${kind} has no spelling in two opsets at once`)
+    return reduced
   }
 
   Unsqueeze(x: Value, axes: readonly number[]): Value {
@@ -156,7 +171,7 @@ export class Ops {
     return dtype === undefined && this.has(15) ? this.CastLike(constant, x) : constant
   }
 
-  /** An initializer with these contents: one that exists already in the graph where there is one. */
+  /** An initializer with these contents: one that was made before where there is one, else a new one of the tensor's name. */
   constant(tensor: Tensor): Value {
     return constantIn(this.place.graph.outermost(), tensor)
   }
@@ -168,13 +183,13 @@ export class Ops {
   }
 
   /** `undefined` where no spelling is valid in every opset of the place. */
-  #reduce(opType: string, axesAreInputFrom: number, x: Value, axis: number): Value | undefined {
-    const keep = { keepdims: attr.int(1) }
-    const asInput = this.has(axesAreInputFrom)
+  #reduce(opType: string, x: Value, axes: readonly number[], keepdims: boolean): Value | undefined {
+    const keep = { keepdims: attr.int(keepdims ? 1 : 0) }
+    const asInput = this.has(opType === 'ReduceSum' ? 13 : 18)
     if (asInput === undefined) return undefined
     return asInput
-      ? this.#node(opType, [x, this.ints([axis])], keep)
-      : this.#node(opType, [x], { axes: attr.ints([axis]), ...keep })
+      ? this.#node(opType, [x, this.ints(axes)], keep)
+      : this.#node(opType, [x], { axes: attr.ints(axes), ...keep })
   }
 
   #withAxes(opType: string, x: Value, axes: readonly number[]): Value {
@@ -209,18 +224,30 @@ export class Ops {
 /** Constants made by the builder, by content, per graph they live in. */
 const pools = new WeakMap<Graph, Map<string, Value>>()
 
-function constantIn(graph: Graph, tensor: Tensor): Value {
+/** A constant of a graph with these contents: one that was made before where there is one, and that is still the same. */
+export function constantIn(graph: Graph, tensor: Tensor): Value {
   const pool = pools.get(graph) ?? new Map<string, Value>()
   pools.set(graph, pool)
-  const size = tensor.payload?.byteLength ?? 0
-  const bytes =
-    tensor.payload && size <= 4096 ? Buffer.from(tensor.payload.read(0, size)).toString('base64') : undefined
-  const key = `${tensor.dtype}/${tensor.dims.join()}/${bytes}`
-  const known = bytes === undefined ? undefined : pool.get(key)
-  if (known && graph.values.get(known.name) === known) return known
-  const value = takesInitializers(graph) ? graph.addInitializer(constantName, tensor) : constantNode(graph, tensor)
-  if (bytes !== undefined) pool.set(key, value)
+  const key = contentKey(tensor)
+  const known = key === undefined ? undefined : pool.get(key)
+  if (known && graph.values.get(known.name) === known && contentKey(tensorOf(known)) === key) return known
+  const value = takesInitializers(graph)
+    ? graph.addInitializer(tensor.name || constantName, tensor)
+    : constantNode(graph, tensor)
+  if (key !== undefined) pool.set(key, value)
   return value
+}
+
+/** Type, dims and bytes of a small tensor. */
+function contentKey(tensor: Tensor | undefined): string | undefined {
+  const size = tensor?.payload?.byteLength ?? 0
+  if (!tensor?.payload || size > 4096) return undefined
+  return `${tensor.dtype}/${tensor.dims.join()}/${Buffer.from(tensor.payload.read(0, size)).toString('base64')}`
+}
+
+function tensorOf({ initializer, producer }: Value): Tensor | undefined {
+  const held = producer?.attributes.get('value')
+  return initializer ?? (held?.kind === 'tensor' ? held.value : undefined)
 }
 
 const constantName = 'outeffhop/constant'
@@ -232,7 +259,7 @@ function takesInitializers(graph: Graph): boolean {
 }
 
 function constantNode(graph: Graph, tensor: Tensor): Value {
-  const value = graph.newValue(constantName)
+  const value = graph.newValue(tensor.name || constantName)
   const [first] = graph.nodes()
   graph.insert(
     { name: value.name, opType: 'Constant', attributes: new Map([['value', attr.tensor(tensor)]]) },

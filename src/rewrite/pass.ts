@@ -1,6 +1,7 @@
 import type { Site } from '../attention/index.ts'
 import type { Model } from '../ir/index.ts'
 import type { Facts } from '../ops/index.ts'
+import type { Quantization } from '../quantize/index.ts'
 import type { Form, TargetChoice } from '../targets/index.ts'
 import type { OptionSet, OptionValues } from './options.ts'
 import type { Report } from './report.ts'
@@ -17,9 +18,14 @@ export type Effect =
   | { readonly kind: 'reports-only' }
 
 export const equivalent: Effect = { kind: 'equivalent' }
+/** The outputs move by no more than `tolerance`, relative where they are above 1. */
+export const approximate = (tolerance: number): Effect => ({ kind: 'approximate', tolerance })
 export const changesMaths: Effect = { kind: 'changes-maths' }
 /** The pass changes nothing and only writes to the report. */
 export const reportsOnly: Effect = { kind: 'reports-only' }
+
+/** What a run asks for beyond the conversion; a pass with a switch runs only where it is on. */
+export type Switch = 'optimize'
 
 /** The logit added to the denominator of a site: one number, or one per head. 0 is Softmax1. */
 export type SinkOf = (site: Site) => number | readonly number[]
@@ -35,6 +41,10 @@ export interface PassContext<O extends OptionSet = OptionSet> {
   readonly sink: SinkOf
   /** Take this form wherever its conditions hold, before the target's own order. */
   readonly form: Form | undefined
+  /** The oldest default-domain opset the result may have; undefined leaves it. */
+  readonly opset: number | undefined
+  /** Undefined: nothing is quantized. */
+  readonly quantization: Quantization | undefined
   readonly report: Report
 }
 
@@ -44,6 +54,7 @@ export interface Pass<O extends OptionSet = OptionSet> {
   readonly stage: Stage
   readonly summary: string
   readonly effect: Effect
+  readonly when?: Switch
   readonly options: O
   /** Edits the model in place and returns how many places it changed. */
   run(model: Model, context: PassContext<O>): number

@@ -2,11 +2,12 @@ import type { Policies } from '../attention/index.ts'
 import { bug, ConvertError } from '../errors.ts'
 import type { Model } from '../ir/index.ts'
 import { isSorted, verify } from '../ir/index.ts'
+import type { Quantization } from '../quantize/index.ts'
 import type { Form, TargetChoice } from '../targets/index.ts'
 import { Analysis } from './analysis.ts'
 import { dropUnusedImport } from './opset.ts'
 import type { OptionSet } from './options.ts'
-import type { Pass, SinkOf, Stage } from './pass.ts'
+import type { Pass, SinkOf, Stage, Switch } from './pass.ts'
 import { stages } from './pass.ts'
 import { Report } from './report.ts'
 
@@ -15,6 +16,12 @@ export interface PipelineSettings {
   readonly policies?: Policies
   readonly sink?: number | SinkOf
   readonly form?: Form | undefined
+  /** Raise the model to this default-domain opset where it is older. */
+  readonly opset?: number | undefined
+  /** Which passes that have a switch run too. */
+  readonly switches?: readonly Switch[] | undefined
+  /** What the stages adapt and quantize work with; they do nothing without it. */
+  readonly quantization?: Quantization | undefined
   /** Values of pass options, by pass name. */
   readonly options?: Readonly<Record<string, Readonly<Record<string, boolean | number | string>>>>
   /** Run the stages up to and including this one. */
@@ -47,12 +54,14 @@ export function runPipeline(model: Model, passes: readonly Pass[], settings: Pip
   const last = settings.stopAfter ?? 'lower'
   for (const stage of stages.slice(0, stages.indexOf(last) + 1)) {
     for (const pass of passes) {
-      if (pass.stage !== stage) continue
+      if (pass.stage !== stage || (pass.when && !settings.switches?.includes(pass.when))) continue
       const start = performance.now()
       const context = {
         target: settings.target,
         sink: sinkOf,
         form: settings.form,
+        opset: settings.opset,
+        quantization: settings.quantization,
         report,
         options: optionValues(pass, settings.options?.[pass.name] ?? {}),
         get sites() {

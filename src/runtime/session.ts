@@ -28,6 +28,11 @@ export interface SessionOptions {
   readonly timeout?: number
   /** Ends the session. */
   readonly signal?: AbortSignal
+  /**
+   * A module of plain JavaScript, loaded into the process of the runtime, whose `reduce(outputs, plan)` makes little of the
+   * outputs before they are sent: for {@link Session.reduce}.
+   */
+  readonly reducer?: URL
 }
 
 /** A model loaded in ONNX Runtime, in a process of its own. */
@@ -36,6 +41,13 @@ export interface Session {
   readonly outputs: readonly string[]
   /** Runs the model once. Throws `runtime-input` when the runtime refuses the feeds or fails on them. */
   run(feeds: Feeds, fetches?: readonly string[]): Promise<Record<string, Tensor>>
+  /**
+   * Runs the model once and gives what the reducer of the session makes of its outputs, by a plan of plain data. Outputs are
+   * given to it as `{ type, dims, data }` with the arrays of the runtime; throws as `run` does.
+   */
+  reduce(feeds: Feeds, fetches: readonly string[], plan: unknown): Promise<unknown>
+  /** Milliseconds that one run takes in the process of the runtime. Throws as `run` does. */
+  time(feeds: Feeds): Promise<number>
   /** Ends the process. A session that is not closed ends with the program. */
   close(): Promise<void>
 }
@@ -58,9 +70,11 @@ export function installedRuntime(): string | undefined {
 export async function openSession(model: string | Uint8Array, options: SessionOptions = {}): Promise<Session> {
   if (installedRuntime() === undefined) throw runtimeMissing()
   const path = typeof model === 'string' ? model : undefined
+  const refused = (error: RemoteError) => runtimeRefusedInput(error.message, path)
   const runtime = new RuntimeProcess(options)
   try {
-    const { inputs, outputs } = (await runtime.call({ open: { model, options: ortOptions(options) } }, (error) =>
+    const open = { model, options: ortOptions(options), reducer: options.reducer?.href }
+    const { inputs, outputs } = (await runtime.call({ open }, (error) =>
       error.code === 'MODULE_NOT_FOUND' || error.code === 'ERR_DLOPEN_FAILED'
         ? runtimeMissing(error.message)
         : runtimeRefusedModel(error.message, path),
@@ -69,18 +83,23 @@ export async function openSession(model: string | Uint8Array, options: SessionOp
       inputs,
       outputs,
       async run(feeds, fetches) {
-        const plain = Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toPlain(name, tensor)]))
-        const results = (await runtime.call({ run: { feeds: plain, fetches } }, (error) =>
-          runtimeRefusedInput(error.message, path),
-        )) as Record<string, PlainTensor>
+        const results = (await runtime.call({ run: { feeds: plainFeeds(feeds), fetches } }, refused)) as PlainTensors
         return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, fromPlain(name, tensor)]))
       },
+      reduce: (feeds, fetches, plan) => runtime.call({ run: { feeds: plainFeeds(feeds), fetches, plan } }, refused),
+      time: (feeds) => runtime.call({ time: { feeds: plainFeeds(feeds) } }, refused) as Promise<number>,
       close: () => runtime.end(),
     }
   } catch (error) {
     await runtime.end()
     throw error
   }
+}
+
+type PlainTensors = Readonly<Record<string, PlainTensor>>
+
+function plainFeeds(feeds: Feeds): PlainTensors {
+  return Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toPlain(name, tensor)]))
 }
 
 function ortOptions(options: SessionOptions): object {

@@ -2,9 +2,10 @@ import { spawnSync } from 'node:child_process'
 import { appendFileSync, existsSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 
-/** One measured process: wall seconds and peak resident set in MB. */
+/** One measured process: wall seconds, CPU seconds with those of its children, and peak resident set in MB. */
 export interface ProcessCost {
   readonly seconds: number
+  readonly cpu: number
   readonly peakMb: number
 }
 
@@ -14,13 +15,14 @@ export interface ProcessCost {
  */
 export function runProcess(command: string, args: readonly string[]): ProcessCost {
   const start = performance.now()
-  const result = spawnSync('/usr/bin/time', ['-f', '%M', command, ...args], { encoding: 'utf8' })
+  const result = spawnSync('/usr/bin/time', ['-f', '%M %U %S', command, ...args], { encoding: 'utf8' })
   const seconds = (performance.now() - start) / 1000
   if (result.error) throw result.error
   const lines = result.stderr.trimEnd().split('\n')
   if (result.status !== 0)
     throw new Error(`${command} ${args.join(' ')} exited with ${result.status}\n${result.stderr}`)
-  return { seconds, peakMb: Number(lines.at(-1)) / 1024 }
+  const [kilobytes, user, system] = (lines.at(-1) ?? '').split(' ').map(Number)
+  return { seconds, cpu: (user as number) + (system as number), peakMb: (kilobytes as number) / 1024 }
 }
 
 export function median(values: readonly number[]): number {

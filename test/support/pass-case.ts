@@ -2,6 +2,8 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TargetOptions } from '../../src/options.ts'
 import { policiesOf, targetOf } from '../../src/options.ts'
+import type { QuantizationSettings, Recipe } from '../../src/quantize/index.ts'
+import { defaultSettings, Quantization } from '../../src/quantize/index.ts'
 import type { PipelineSettings } from '../../src/rewrite/index.ts'
 
 export const fixtures = new URL('../../fixtures/', import.meta.url).pathname
@@ -31,6 +33,11 @@ const keys = [
   'except',
   'force',
   'numbers',
+  'opset',
+  'ranges',
+  'channels',
+  'convolutions',
+  'recipe',
 ] as const
 
 export function passCases(): PassCase[] {
@@ -50,7 +57,7 @@ function parseCase(pass: string, claim: string, text: string): PassCase {
   const must = claim.startsWith('not-') ? after === undefined : after !== undefined
   if (!must) throw new Error(`${pass}/${claim}: a case has an "after" exactly when its name does not begin with "not-"`)
   const header = headerOf(before)
-  const { sink = '0', numbers, form, ...rest } = header
+  const { sink = '0', numbers, form, opset, ranges, channels, convolutions, recipe, ...rest } = header
   const values = sink.split(',').map(Number)
   const list = (key: 'include' | 'only' | 'except' | 'force') => rest[key]?.split(/,\s*/)
   const settings = {
@@ -67,8 +74,38 @@ function parseCase(pass: string, claim: string, text: string): PassCase {
     }),
     sink: values.length === 1 ? (values[0] ?? 0) : () => values,
     form: form as PipelineSettings['form'],
+    opset: opset === undefined ? undefined : Number(opset),
+    quantization:
+      ranges === undefined && channels === undefined && recipe === undefined
+        ? undefined
+        : quantizationOf(ranges ?? '', channels ?? '', {
+            ...defaultSettings,
+            convolutions: convolutions === 'true',
+            recipe: (recipe as Recipe | undefined) ?? defaultSettings.recipe,
+          }),
   }
   return { pass, claim, before, after, settings, numbers }
+}
+
+/** What calibration saw: `x -1..2, y 0..3`, and by channel of the last axis `x -1..2 0..8, y 0..3 0..1`. */
+function quantizationOf(ranges: string, channels: string, settings: QuantizationSettings): Quantization {
+  const seen = [...entriesOf(channels), ...entriesOf(ranges)].map(([name, found]) => {
+    const [min, max] = [found.map(([low]) => low), found.map(([, high]) => high)].map((x) => Float64Array.from(x))
+    const mean = min?.map((low, j) => (low + (max?.[j] ?? 0)) / 2)
+    const range = { min: Math.min(...(min ?? [])), max: Math.max(...(max ?? [])) }
+    const byChannel = found.length > 1 && min && max && mean ? { axis: -1, min, max, mean } : undefined
+    return [name, { range, channels: byChannel, rangeBy: () => range }] as const
+  })
+  const statistics = new Map(seen)
+  return new Quantization((name) => statistics.get(name), settings)
+}
+
+function entriesOf(list: string): [string, [number, number][]][] {
+  const entries = list === '' ? [] : list.split(/,\s*/)
+  return entries.map((entry) => {
+    const [name = '', ...found] = entry.split(' ')
+    return [name, found.map((range) => range.split('..').map(Number) as [number, number])]
+  })
 }
 
 /** Replaces what stands behind the separator of a case. */

@@ -1,8 +1,9 @@
-import { exitCodes } from '../../errors.ts'
+import { exitCodes, usage } from '../../errors.ts'
 import type { ConvertOptions } from '../../options.ts'
 import { stages } from '../../rewrite/pass.ts'
 import type { Arguments, FlagTable } from '../command.ts'
 import { defineCommand } from '../command.ts'
+import { dataFlags, dataRequest } from '../data-flags.ts'
 import { grouped, hashFlag, siteFlags, siteOptions, targetFlags } from '../flags.ts'
 import { progressOn } from '../progress.ts'
 import { print } from '../results.ts'
@@ -20,12 +21,35 @@ const flags = {
   }),
   ...hashFlag,
   ...grouped('Conversion:', {
-    sink: {
+    sinks: {
+      type: 'string',
+      alias: 'sink',
+      requiresArg: true,
+      describe: 'Logit added to denominators: calibrated (default with data), zero (default without) or a number',
+    },
+    calibration: { type: 'string', requiresArg: true, describe: 'Calibrate the sinks by TABLE, which calibrate wrote' },
+    'max-change': {
+      type: 'string',
+      requiresArg: true,
+      describe: 'Most that a row of attention may change under calibrated sinks; default 1%',
+    },
+    'sink-quantile': {
+      type: 'string',
+      requiresArg: true,
+      describe: 'Share of the rows that may change more; default 0.1%',
+    },
+    'accept-drift': { type: 'boolean', describe: 'Convert also where heads lose more than 3 % of their output' },
+    optimize: {
+      type: 'boolean',
+      describe: 'Fold scalar arithmetic around convolutions into them: the same function in fewer steps',
+    },
+    opset: {
       type: 'number',
       requiresArg: true,
-      describe: 'Logit added to every denominator; default 0, which is Softmax1',
+      describe: 'Raise the model to this opset, 13 to 21, where it is older',
     },
   }),
+  ...dataFlags,
   ...siteFlags,
   ...targetFlags,
   ...grouped('Checks:', {
@@ -48,7 +72,10 @@ export const convertCommand = defineCommand({
   describe: 'Convert a model (the default command)',
   flags,
   async run(args, { world, signal }) {
-    const { convert, ConversionRefused } = await import('../../convert.ts')
+    const [{ convert }, { ConversionRefused }] = await Promise.all([
+      import('../../convert.ts'),
+      import('../../refused.ts'),
+    ])
     const progress = progressOn(world.stderr, world.now)
     const onProgress: ConvertOptions['onProgress'] = (phase, done, total) => {
       if (!args.quiet) progress.update(phrases[phase], done, total)
@@ -66,13 +93,26 @@ export const convertCommand = defineCommand({
   },
 })
 
-const phrases = { convert: 'converting', write: 'writing', verify: 'trying the result' } as const
+const phrases = {
+  calibrate: 'calibrating',
+  convert: 'converting',
+  write: 'writing',
+  verify: 'trying the result',
+  compare: 'comparing both models',
+} as const
 
 function optionsOf(args: Arguments<typeof flags>): ConvertOptions {
-  const { output, target, provider, sink, form, overwrite, hash, verify, dump } = args
+  const { output, target, provider, calibration, form, overwrite, hash, verify, dump, optimize, opset } = args
+  const data = dataRequest(args)
   return {
     ...siteOptions(args),
-    ...{ output, target, provider, sink, form, overwrite, hash, verify, dump },
+    ...{ output, target, provider, calibration, form, overwrite, hash, verify, dump, optimize, opset },
+    sink: sinkOf(args.sinks),
+    data: data?.spec,
+    dataOptions: data?.options,
+    maxChange: shareOf('max-change', args['max-change']),
+    sinkQuantile: shareOf('sink-quantile', args['sink-quantile']),
+    acceptDrift: args['accept-drift'],
     targetVersion: args['target-version'],
     externalData: args['external-data'],
     dryRun: args['dry-run'],
@@ -80,4 +120,19 @@ function optionsOf(args: Arguments<typeof flags>): ConvertOptions {
     allowNone: args['allow-none'],
     stopAfter: args['stop-after'],
   }
+}
+
+function sinkOf(text: string | undefined): ConvertOptions['sink'] {
+  if (text === undefined || text === 'calibrated' || text === 'zero') return text
+  const number = text.trim() === '' ? Number.NaN : Number(text)
+  if (Number.isNaN(number)) throw usage(`--sinks "${text}" is neither calibrated nor zero nor a number`)
+  return number
+}
+
+/** `1%` or `0.01`. */
+function shareOf(flag: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const [, digits, percent] = /^(\d+(?:\.\d+)?(?:e-?\d+)?)\s*(%?)$/i.exec(text.trim()) ?? []
+  if (digits === undefined) throw usage(`--${flag} "${text}" is not a share`, 'Write 1% or 0.01.')
+  return Number(digits) / (percent === '%' ? 100 : 1)
 }

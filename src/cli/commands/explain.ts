@@ -6,10 +6,19 @@ import { print } from '../results.ts'
 export const explainCommand = defineCommand({
   usage: ['explain <model>'],
   describe: 'Say for every softmax of a model what it is, and why',
-  flags: { ...siteFlags, ...hashFlag },
+  flags: {
+    ...siteFlags,
+    ...hashFlag,
+    calibration: {
+      type: 'string',
+      requiresArg: true,
+      describe: 'Say what Softmax1 changes, by the calibration in TABLE',
+    },
+  },
   async run(args, { world }) {
     const { explain } = await import('../../explain.ts')
-    await print(await explain(args.model, { ...siteOptions(args), hash: args.hash }), args, world)
+    const { hash, calibration } = args
+    await print(await explain(args.model, { ...siteOptions(args), hash, calibration }), args, world)
     return exitCodes.done
   },
 })

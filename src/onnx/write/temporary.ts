@@ -89,15 +89,20 @@ export class TemporaryFile {
 
 let count = 0
 
-/** Writes a text in one step: a reader finds what was there before, or all of it. Gives the number of bytes. */
+/** Writes a text in one step, and gives the number of its bytes. */
 export function placeText(path: string, text: string): number {
   const bytes = encodeText(text)
+  placeFile(path, bytes)
+  return bytes.length
+}
+
+/** Writes a small file in one step: a reader finds what was there before, or all of it. */
+export function placeFile(path: string, bytes: Uint8Array): void {
   const file = new TemporaryFile(path, bytes.length)
   try {
     file.write(bytes)
     file.finish()
     file.place()
-    return bytes.length
   } finally {
     file.discard()
   }

@@ -1,0 +1,179 @@
+import type { Heads, Site } from '../attention/index.ts'
+import type { Graph, Model, Value } from '../ir/index.ts'
+import { dtypes } from '../ir/index.ts'
+import { dtypeOf, rankOf } from '../ops/index.ts'
+import { Ops } from '../rewrite/index.ts'
+import type { Plan } from './elements.js'
+import type { ChannelLayout, ObservedValue } from './observed.ts'
+import { observedSites, observedValues } from './observed.ts'
+import type { Granularity } from './observers/moments.ts'
+
+export interface Watching {
+  /** Every float that depends on the input, not only what quantization can need. */
+  readonly all: boolean
+  /** Count elements: what every method but min-max and moving average is made from. */
+  readonly histograms: boolean
+  /** Observe moments, of units of this kind. */
+  readonly moments: Granularity | undefined
+}
+
+/**
+ * A value that is observed. Its part of the vector begins at `at`: maxima, minima and sums of `count` channels, then the
+ * `rank` sizes of the value as it was reduced.
+ */
+export interface WatchedValue {
+  readonly name: string
+  readonly at: number
+  /** 1 where channels are not observed. */
+  readonly count: number
+  readonly rank: number
+  readonly channels: ChannelLayout | undefined
+}
+
+/** A site whose rows are observed. Its part of the vector: the `rank` sizes of the rows, then L of every row. */
+export interface WatchedSite {
+  readonly node: string
+  /** The name of the probabilities: the identity of a site. */
+  readonly output: string
+  readonly heads: Heads | undefined
+  readonly rank: number
+}
+
+/** What was added to a graph, and how to read what comes of it: first the parts of the values, then those of the sites. */
+export interface Instrumentation {
+  readonly values: readonly WatchedValue[]
+  readonly sites: readonly WatchedSite[]
+  readonly fetches: readonly string[]
+  /** For the reducer in the process of the runtime. */
+  readonly plan: Plan
+}
+
+/**
+ * Adds to the main graph what observes it. The graph reduces its own values, over everything but channels, and all numbers
+ * leave it as one vector: an output costs more than the node that made it. Of attention scores it gives
+ * `L = max(x) - ln(max(softmax(x)))`, which needs no exponential. No shape is declared: a runtime may choose other kernels
+ * where it knows more.
+ *
+ * ONNX Runtime orders nodes depth first from the last one, inputs with the highest index first. So what observes the start
+ * of the graph is added last, and the vector after it: every value is reduced as soon as it is there, and its memory is free
+ * for the next.
+ */
+export function instrument(model: Model, { all, histograms, moments }: Watching): Instrumentation {
+  // Sites first: they would be found differently in a graph with more readers.
+  const attention = observedSites(model)
+  const gauge = new Gauge(model)
+  const fetch = histograms || moments !== undefined
+  const observed = observedValues(model, all)
+  const position = new Map([...model.graph.nodes()].map((node, i) => [node, i] as const))
+  const at = ({ producer }: Value) => (producer === undefined ? -1 : (position.get(producer) ?? -1))
+  const tasks = [
+    ...observed.map((value) => ({ at: at(value.value), run: () => gauge.statisticsOf(value, fetch) })),
+    ...attention.map((site) => ({ at: at(site.output), run: () => gauge.logsumexp(site) })),
+  ]
+  for (const task of tasks.toSorted((a, b) => b.at - a.at)) task.run()
+  const values = placed(observed)
+  const vector = gauge.vector(
+    observed.map(({ value }) => value),
+    attention.map(({ output }) => output),
+  )
+  const elements = fetch
+    ? values.map(({ name, at, count }) => ({ output: gauge.elementsOf(name), at, channels: count }))
+    : []
+  const plan: Plan = {
+    vector,
+    histograms: histograms ? elements : [],
+    moments: moments === undefined ? [] : elements.map(({ output }) => output),
+    granularity: moments ?? 'tensor',
+  }
+  const fetches = [...new Set([vector, ...elements.map(({ output }) => output)])].filter((name) => name !== undefined)
+  const sites = attention.map(({ node, output, input, heads }) => {
+    const rank = rankOf(input as Value)
+    return { node: node.label, output: output.name, heads: rank === undefined ? undefined : heads, rank: rank ?? 1 }
+  })
+  return { values, sites, fetches, plan }
+}
+
+/** Where the parts of values begin. */
+function placed(observed: readonly ObservedValue[]): WatchedValue[] {
+  let next = 0
+  return observed.map(({ value, channels }) => {
+    const count = channels?.count ?? 1
+    const rank = channels === undefined ? 1 : channels.axis === -1 ? 2 : (channels.rank ?? 2)
+    const at = next
+    next += 3 * count + rank
+    return { name: value.name, at, count, rank, channels }
+  })
+}
+
+/** Builds the observing nodes at the end of a graph. */
+class Gauge {
+  readonly #graph: Graph
+  readonly #op: Ops
+  /** The parts of the vector: of values, and of sites by their probabilities. */
+  readonly #statistics = new Map<Value, Value>()
+  readonly #rows = new Map<Value, Value>()
+  /** By the name of a value: an output with its elements. */
+  readonly #elements = new Map<string, string>()
+
+  constructor(model: Model) {
+    this.#graph = model.graph
+    this.#op = new Ops({ graph: model.graph, before: undefined, name: 'outeffhop/calibrate', opset: model.opset })
+  }
+
+  /** Extremes and sums of a value, and an output with its elements where `fetch` asks for one. */
+  statisticsOf({ value, channels }: ObservedValue, fetch: boolean): void {
+    const op = this.#op
+    const x = this.#single(value, value)
+    const [reduced, axes] = layOut(x, channels, op)
+    const keep = channels === undefined
+    const extremes = [op.Reduce('Max', reduced, axes, keep), op.Reduce('Min', reduced, axes, keep)]
+    const parts = [...extremes, op.Reduce('Sum', reduced, axes, keep), op.Cast(op.Shape(reduced), dtypes.float)]
+    this.#statistics.set(value, op.Concat(parts, 0))
+    if (fetch) this.#elements.set(value.name, this.#output(x))
+  }
+
+  logsumexp({ input, output, axis }: Site): void {
+    const op = this.#op
+    const scores = input as Value
+    const rank = rankOf(scores)
+    const along = rank === undefined ? axis : rank + axis
+    const rows = op.Sub(op.ReduceMax(scores, along), op.Log(op.ReduceMax(output, along)))
+    const l = this.#single(rows, scores)
+    const flat = op.Reshape(l, op.ints([-1]))
+    this.#rows.set(output, op.Concat([op.Cast(op.Shape(rank === undefined ? flat : l), dtypes.float), flat], 0))
+  }
+
+  /** The name of the output with all parts. */
+  vector(values: readonly Value[], sites: readonly Value[]): string | undefined {
+    const parts = [
+      ...values.map((value) => this.#statistics.get(value) as Value),
+      ...sites.map((site) => this.#rows.get(site) as Value),
+    ]
+    return parts.length === 0 ? undefined : this.#output(this.#op.Concat(parts, 0))
+  }
+
+  elementsOf(name: string): string {
+    return this.#elements.get(name) as string
+  }
+
+  /** In single precision, which `like` tells whether it is already. */
+  #single(value: Value, like: Value): Value {
+    return dtypeOf(like) === dtypes.float ? value : this.#op.Cast(value, dtypes.float)
+  }
+
+  #output(value: Value): string {
+    if (this.#graph.outputs.includes(value)) return value.name
+    const output = value.isInput ? this.#op.Identity(value) : value
+    if (output.type === undefined) output.type = { kind: 'tensor', dtype: dtypes.float, shape: undefined }
+    this.#graph.setOutput(this.#graph.outputs.length, output)
+    return output.name
+  }
+}
+
+/** The value as it is reduced, and the axes to reduce: all but the channels. */
+function layOut(x: Value, channels: ChannelLayout | undefined, op: Ops): readonly [Value, readonly number[]] {
+  if (channels === undefined) return [op.Reshape(x, op.ints([-1])), [0]]
+  const { axis, count, rank } = channels
+  if (axis === -1 || rank === undefined) return [op.Reshape(x, op.ints([-1, count])), [0]]
+  return [x, Array.from({ length: rank }, (_, i) => i).filter((i) => i !== rank + axis)]
+}

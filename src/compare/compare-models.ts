@@ -1,0 +1,130 @@
+import type { Sample } from '../data/source.ts'
+import { interrupted } from '../errors.ts'
+import type { Tensor } from '../ir/index.ts'
+import { isFloat } from '../ir/index.ts'
+import type { Feeds, Session, SessionOptions } from '../runtime/index.ts'
+import { openSession } from '../runtime/index.ts'
+import type { Similarity } from './similarity.ts'
+import { Resemblance } from './similarity.ts'
+
+export interface OutputSimilarity extends Similarity {
+  readonly name: string
+}
+
+export interface Comparison {
+  readonly samples: number
+  /** Every float output that both have, in the order of the first model. */
+  readonly outputs: readonly OutputSimilarity[]
+  /** All of them together; undefined where there is none. */
+  readonly all: Similarity | undefined
+  /** Time of the second model over that of the first, run in turns, the least of each sample; undefined unless asked for. */
+  readonly latencyRatio: number | undefined
+}
+
+export interface CompareOptions {
+  /** Only so many samples, from the first one on; all when absent. */
+  readonly samples?: number | undefined
+  /** Take times too. */
+  readonly timed?: boolean | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: ((done: number) => void) | undefined
+}
+
+/** Runs of each model on each sample whose time is taken. */
+const timedRuns = 3
+
+/**
+ * Runs two models on the same samples and says how near each float output of the second comes to that of the first. One
+ * thread, so that the order of sums, and with it the last bits, are the same in every run; memory does not grow with the
+ * samples.
+ *
+ * Throws as sessions do, and `interrupted` when `signal` is aborted.
+ */
+export async function compareModels(
+  first: string | Uint8Array,
+  second: string | Uint8Array,
+  samples: AsyncIterable<Sample>,
+  options: CompareOptions = {},
+): Promise<Comparison> {
+  return withSessions([first, second], options.signal, async (sessions) => {
+    const tally = new Tally()
+    for await (const { feeds } of samples) {
+      if (options.signal?.aborted) throw interrupted()
+      const [a, b] = await Promise.all(sessions.map((session) => session.run(wanted(session, feeds))))
+      tally.outputs(a as Outputs, b as Outputs)
+      if (options.timed) tally.times(await timesOf(sessions, feeds))
+      options.onProgress?.(tally.samples)
+      if (tally.samples === options.samples) break
+    }
+    return tally.result(options.timed ?? false)
+  })
+}
+
+type Outputs = Readonly<Record<string, Tensor>>
+
+/** The feeds the model has inputs for. */
+function wanted({ inputs }: Session, feeds: Feeds): Feeds {
+  return Object.fromEntries(Object.entries(feeds).filter(([name]) => inputs.includes(name)))
+}
+
+/** The least time of each, over some runs in turns. */
+async function timesOf(sessions: readonly Session[], feeds: Feeds): Promise<readonly number[]> {
+  const least = sessions.map(() => Number.POSITIVE_INFINITY)
+  for (let run = 0; run < timedRuns; run++) {
+    for (const [i, session] of sessions.entries())
+      least[i] = Math.min(least[i] as number, await session.time(wanted(session, feeds)))
+  }
+  return least
+}
+
+/** Outputs are small beside a model: a token, a vector or a picture. */
+const largestOutput = 1 << 28
+
+class Tally {
+  samples = 0
+  readonly #outputs = new Map<string, Resemblance>()
+  readonly #all = new Resemblance()
+  readonly #times = [0, 0]
+
+  outputs(first: Outputs, second: Outputs): void {
+    this.samples++
+    for (const [name, tensor] of Object.entries(first)) {
+      const other = second[name]
+      if (!isFloat(tensor.dtype) || other === undefined) continue
+      const [a, b] = [tensor.toNumbers(largestOutput), other.toNumbers(largestOutput)]
+      const known = this.#outputs.get(name) ?? new Resemblance()
+      this.#outputs.set(name, known)
+      known.add(a, b)
+      this.#all.add(a, b)
+    }
+  }
+
+  times(seconds: readonly number[]): void {
+    for (const [i, time] of seconds.entries()) this.#times[i] = (this.#times[i] as number) + time
+  }
+
+  result(timed: boolean): Comparison {
+    const [first, second] = this.#times as [number, number]
+    return {
+      samples: this.samples,
+      outputs: Array.from(this.#outputs, ([name, resemblance]) => ({ name, ...resemblance.result(this.samples) })),
+      all: this.#outputs.size === 0 ? undefined : this.#all.result(this.samples),
+      latencyRatio: timed ? second / first : undefined,
+    }
+  }
+}
+
+async function withSessions<T>(
+  models: readonly (string | Uint8Array)[],
+  signal: AbortSignal | undefined,
+  use: (sessions: readonly Session[]) => Promise<T>,
+): Promise<T> {
+  const options: SessionOptions = { threads: 1, ...(signal && { signal }) }
+  const sessions: Session[] = []
+  try {
+    for (const model of models) sessions.push(await openSession(model, options))
+    return await use(sessions)
+  } finally {
+    await Promise.all(sessions.map((session) => session.close()))
+  }
+}

@@ -1,0 +1,57 @@
+import type { Paint } from './paint.ts'
+import type { QuantizationDocument } from './quantization.ts'
+import { alignRows, count, formatBytes } from './table.ts'
+
+/** Reasons printed with names; the rest is in --json. */
+const mostRows = 12
+
+/** A quantization as people read it: what is int8, what is not and why, what it costs and what it saves. */
+export function summarizeQuantization(document: QuantizationDocument, paint: Paint): string {
+  const { model, quantization: q, calibration, files } = document
+  const opset = model.opsets[''] ?? 1
+  const heading = `${paint.strong(model.path ?? 'model')}  ${paint.faint(`${formatBytes(model.bytes)}, opset ${opset}`)}`
+  const lines = [heading, '']
+  if (calibration.synthetic) lines.push(paint.warn('  calibrated on made-up inputs: good for a try, not for use'), '')
+  lines.push(...floatRows(document, paint))
+  lines.push(paint.strong(`${count(q.quantized, 'product')} quantized (${q.recipe}), ${q.float} left in float.`))
+  lines.push(...qualityLines(document))
+  const [written] = files
+  if (written) lines.push(`Wrote ${paint.strong(written.path)} (${formatBytes(total(document))}${ratio(q.sizeRatio)}).`)
+  return `${lines.join('\n')}\n`
+}
+
+/** Products in float, those of one reason together. */
+function floatRows({ quantization: { products } }: QuantizationDocument, paint: Paint): string[] {
+  const groups = new Map<string, string[]>()
+  for (const { node, quantized, reason } of products) {
+    if (quantized || reason === null) continue
+    groups.set(reason, [...(groups.get(reason) ?? []), node])
+  }
+  const shown = [...groups].slice(0, mostRows)
+  const rows = alignRows(
+    shown.map(([reason, nodes]) => [
+      { text: 'in float', paint: paint.faint },
+      { text: nodes.length > 1 ? `${nodes[0]}  (${nodes.length})` : (nodes[0] ?? '') },
+      { text: reason, paint: paint.faint },
+    ]),
+  )
+  return rows.length > 0 ? [...rows, ''] : []
+}
+
+function qualityLines({ quantization: { quality, latencyRatio } }: QuantizationDocument): string[] {
+  if (!quality) return ['The result was not run: there is no data to compare it on.']
+  const { samples, cosineMean, cosineWorst, sqnrDb } = quality
+  const noise = sqnrDb === null ? '' : `, SQNR ${sqnrDb.toFixed(1)} dB`
+  const speed = latencyRatio === null ? '' : ` One thread: ${latencyRatio.toFixed(2)} of the time of the input model.`
+  return [
+    `On ${count(samples, 'sample')} kept back: cosine ${cosineMean.toFixed(5)}, worst ${cosineWorst.toFixed(5)}${noise}.${speed}`,
+  ]
+}
+
+function total({ files }: QuantizationDocument): number {
+  return files.reduce((sum, file) => sum + file.bytes, 0)
+}
+
+function ratio(value: number | null): string {
+  return value === null ? '' : `, ${value.toFixed(3)} of the input`
+}

@@ -1,0 +1,63 @@
+import type { Comparison } from '../compare/index.ts'
+import type { ProductReport, Recipe } from '../quantize/index.ts'
+import type { Warning } from '../rewrite/index.ts'
+import type { FileEntry, ModelEntry } from './document.ts'
+import { finite, schema } from './document.ts'
+
+/** One product with a constant weight: quantized, or in float for a reason. */
+export type ProductEntry = Readonly<ProductReport>
+
+export interface QuantizationEntry {
+  readonly recipe: Recipe
+  /** How many products with a constant weight are quantized, and how many stayed in float. */
+  readonly quantized: number
+  readonly float: number
+  /** On samples that calibration has not seen; null where nothing was run. */
+  readonly quality: {
+    readonly samples: number
+    readonly cosineMean: number
+    readonly cosineWorst: number
+    /** Null where nothing differs. */
+    readonly sqnrDb: number | null
+  } | null
+  /** Bytes and time of the result over those of the input; null where it was not written or not run. */
+  readonly sizeRatio: number | null
+  readonly latencyRatio: number | null
+  readonly products: readonly ProductEntry[]
+}
+
+/** What `--json` prints for `quantize`. */
+export interface QuantizationDocument {
+  readonly schema: typeof schema
+  readonly command: 'quantize'
+  readonly model: ModelEntry
+  readonly calibration: { readonly samples: number; readonly synthetic: boolean; readonly table: string | null }
+  readonly quantization: QuantizationEntry
+  readonly files: readonly FileEntry[]
+  readonly passes: readonly { readonly pass: string; readonly stage: string; readonly changed: number }[]
+  readonly notes: readonly string[]
+  readonly warnings: readonly Warning[]
+}
+
+export function quantizationEntry(
+  recipe: Recipe,
+  products: readonly ProductReport[],
+  comparison: Comparison | undefined,
+  sizeRatio: number | undefined,
+): QuantizationEntry {
+  const quantized = products.filter((product) => product.quantized).length
+  const { all, latencyRatio } = comparison ?? {}
+  return {
+    ...{ recipe, quantized, float: products.length - quantized },
+    quality: all
+      ? { samples: all.samples, cosineMean: all.cosine.mean, cosineWorst: all.cosine.worst, sqnrDb: finite(all.sqnrDb) }
+      : null,
+    sizeRatio: sizeRatio ?? null,
+    latencyRatio: latencyRatio === undefined ? null : finite(latencyRatio),
+    products,
+  }
+}
+
+export function describeQuantization(facts: Omit<QuantizationDocument, 'schema' | 'command'>): QuantizationDocument {
+  return { schema, command: 'quantize', ...facts }
+}

@@ -1,0 +1,233 @@
+/** The sinks of a conversion: chosen by the user, or head by head from what calibration saw of the rows of attention. */
+import type { Site } from './attention/index.ts'
+import type { CalibrationTable, HeadRows, SinkTarget } from './calibrate/index.ts'
+import type { DataSource } from './data/index.ts'
+import { sinkDrift, sinkUnobserved, sinkWithoutCalibration, usage } from './errors.ts'
+import type { Model } from './ir/index.ts'
+import type { ConvertOptions } from './options.ts'
+import { sinkOf } from './options.ts'
+import { ConversionRefused } from './refused.ts'
+import type { MeasuredChange, OutlierFigures, ReportDocument, SiteChange } from './report/index.ts'
+import { changeEntry } from './report/index.ts'
+import type { SinkOf } from './rewrite/index.ts'
+
+/** What sinks there will be, and what they are known to change. */
+export interface SinkPlan {
+  /** In words: `calibrated`, `zero`, `zero, not verified`, `by site`, or the number. */
+  readonly words: string | number
+  readonly sink: number | SinkOf
+  readonly calibration: Calibration | undefined
+  /** What the sink of a converted site changes, by the rows that were seen; undefined for a site that was not observed. */
+  changeOf(site: { readonly output: string; readonly sink: SiteSink }): SiteChange | undefined
+  /** The report with what calibration saw, and what follows from it. */
+  describe(document: ReportDocument): ReportDocument
+}
+
+export type SiteSink = number | readonly number[] | null
+
+/** What the sinks stand on. */
+export interface Calibration {
+  readonly table: CalibrationTable
+  /** Undefined for a table from a file. */
+  readonly data: DataSource | undefined
+}
+
+/**
+ * Finds out which sinks to give. Runs the model over the data when there is some: with data or a table the default is
+ * `calibrated`, without any of them zero, which is Softmax1 as published.
+ *
+ * Throws `usage` where sinks are to be calibrated and there is nothing to do it by, and as opening data and tables does.
+ */
+export async function planSinks(model: Model, options: ConvertOptions): Promise<SinkPlan> {
+  checkSource(options)
+  const calibration = await calibrationFor(model, options)
+  const { sink = calibration === undefined ? 'zero' : 'calibrated' } = options
+  if (sink === 'calibrated' && calibration === undefined) throw sinkWithoutCalibration()
+  if (calibration === undefined) {
+    return {
+      words: words(sink, false),
+      sink: fixed(sink),
+      calibration,
+      changeOf: () => undefined,
+      describe: (document) => document,
+    }
+  }
+  const [{ calibratedSink, changeOf }, { calibrationEntry }] = await Promise.all([
+    import('./calibrate/index.ts'),
+    import('./report/calibration.ts'),
+  ])
+  const seen = new Map(calibration.table.sites.map((site) => [site.output, site.logsumexp]))
+  const target: SinkTarget = { maxChange: options.maxChange, quantile: options.sinkQuantile }
+  const calibrated: SinkOf = (site) => {
+    const heads = rowsOf(site, model, seen)?.map((head) => calibratedSink(head, target))
+    return heads === undefined ? 0 : complete(heads)
+  }
+  return {
+    words: words(sink, true),
+    sink: sink === 'calibrated' ? calibrated : fixed(sink),
+    calibration,
+    changeOf({ output, sink: given }) {
+      const heads = seen.get(output)
+      if (heads === undefined || given === null) return undefined
+      const changes = heads.map((head, i) => changeOf(head, typeof given === 'number' ? given : given[i]))
+      const gates = changes.map((change) => change?.gate ?? 1)
+      const worst = gates.indexOf(Math.min(...gates))
+      return {
+        gate: gates.reduce((sum, gate) => sum + gate, 0) / gates.length,
+        changed: Math.max(...changes.map((change) => change?.changed ?? 0)),
+        worst: { head: worst, gate: gates[worst] as number },
+        heads: gates,
+      }
+    },
+    describe(document) {
+      const { table, data } = calibration
+      const warnings = table.data.synthetic ? [{ code: 'synthetic', message: syntheticData }] : []
+      const path = options.calibration ?? data?.manifest.files[0]?.name ?? null
+      return {
+        ...document,
+        calibration: calibrationEntry(path, table, target),
+        change: changeEntry(document.sites, null),
+        warnings: [...document.warnings, ...warnings],
+      }
+    },
+  }
+}
+
+const syntheticData =
+  'the calibration data was made up: the sinks keep no real outputs, and nothing measured here says how the result does'
+
+function words(sink: NonNullable<ConvertOptions['sink']>, observed: boolean): string | number {
+  if (typeof sink === 'function') return 'by site'
+  if (sink === 'calibrated') return sink
+  if (sink === 'zero' || sink === 0) return observed ? 'zero' : 'zero, not verified'
+  return Number.isFinite(sink) ? sink : String(sink)
+}
+
+function fixed(sink: NonNullable<ConvertOptions['sink']>): number | SinkOf {
+  return sinkOf(typeof sink === 'string' ? 0 : sink)
+}
+
+/** The rows of a site of the main graph; only those are observed. */
+function rowsOf(
+  site: Site,
+  model: Model,
+  seen: ReadonlyMap<string, readonly HeadRows[]>,
+): readonly HeadRows[] | undefined {
+  return site.graph === model.graph ? seen.get(site.output.name) : undefined
+}
+
+/** A head that saw no row but hidden ones takes the lowest sink of its neighbours: it changes least. */
+function complete(sinks: readonly (number | undefined)[]): number | readonly number[] {
+  const known = sinks.filter((sink) => sink !== undefined)
+  const lowest = known.length === 0 ? 0 : Math.min(...known)
+  const all = sinks.map((sink) => sink ?? lowest)
+  return all.length === 1 ? (all[0] as number) : all
+}
+
+function checkSource({ calibration, data, maxChange, sinkQuantile }: ConvertOptions): void {
+  if (calibration !== undefined && data !== undefined)
+    throw usage('a calibration table and data exclude each other', 'Give the table, or the data to make one of.')
+  checkShare('maxChange', maxChange)
+  checkShare('sinkQuantile', sinkQuantile)
+}
+
+function checkShare(name: string, share: number | undefined): void {
+  if (share !== undefined && !(share > 0 && share < 1))
+    throw usage(`the share "${name}" is ${share}, and has to be between 0 and 1`, 'Write 1 % as 0.01 or 1%.')
+}
+
+async function calibrationFor(model: Model, options: ConvertOptions): Promise<Calibration | undefined> {
+  const { calibration, data: spec, dataOptions = {}, signal, onProgress } = options
+  if (calibration !== undefined) {
+    const { checkBelongs, readOwnTable } = await import('./calibrate/index.ts')
+    const table = readOwnTable(calibration)
+    checkBelongs(table, model, calibration)
+    return { table, data: undefined }
+  }
+  if (spec === undefined && !dataOptions.synthetic) return undefined
+  const { openData } = await import('./data/index.ts')
+  const data = await openData(spec, model, { ...dataOptions, signal })
+  const { collect } = await import('./calibrate/index.ts')
+  const table = await collect(model, data, {
+    ...{ histograms: false, moments: 'tensor', onBadSample: dataOptions.onBadSample, signal },
+    onProgress: ({ done, total }) => onProgress?.('calibrate', done, total),
+  })
+  return { table, data }
+}
+
+/** Below this mean factor the output of a head is no longer what the model was trained to give. */
+const leastGate = 0.97
+
+/** Heads of a model trained with softmax must not fade because nobody looked. Throws {@link ConversionRefused}. */
+export function refuseDrift(document: ReportDocument, { acceptDrift }: ConvertOptions): void {
+  const { sites, sink, calibration } = document
+  if (calibration === undefined) return
+  const converted = sites.filter((site) => site.converted)
+  const unobserved = converted.filter((site) => site.change === null).map((site) => site.node)
+  if (sink === 'calibrated' && unobserved.length > 0) throw new ConversionRefused(sinkUnobserved(unobserved), document)
+  if (acceptDrift) return
+  const drifting = converted.flatMap(({ node, change }) => {
+    const heads = [...(change?.heads ?? []).entries()].filter(([, gate]) => gate < leastGate)
+    return heads.length > 0 ? [{ node, heads }] : []
+  })
+  if (drifting.length > 0) throw new ConversionRefused(sinkDrift(drifting, leastGate), document)
+}
+
+/** The report with what was measured of the change. */
+export function withMeasured(document: ReportDocument, measured: MeasuredChange | null): ReportDocument {
+  return document.change ? { ...document, change: { ...document.change, measured } } : document
+}
+
+/** Samples both models are run on after a conversion. */
+const mostMeasured = 32
+
+/**
+ * Runs the model and what became of it on the data of the calibration: how near the outputs are, and what the outliers of
+ * activations were and are. Null where there is no data, or no original to run.
+ */
+export async function measureChange(
+  original: string | Uint8Array | undefined,
+  converted: string,
+  { calibration }: SinkPlan,
+  { signal, onProgress }: ConvertOptions,
+): Promise<MeasuredChange | null> {
+  const data = calibration?.data
+  if (calibration === undefined || data === undefined || original === undefined) return null
+  const samples = Math.min(mostMeasured, data.size)
+  const { compareModels } = await import('./compare/index.ts')
+  const { outputs } = await compareModels(original, converted, data.samples(), {
+    ...{ samples, signal },
+    onProgress: (done) => onProgress?.('compare', done, samples),
+  })
+  const { table } = calibration
+  // A model without weights, such as a part of one.
+  if (table.values.size === 0) return { samples, outputs, outliers: null }
+  const after = await observeAgain(converted, data, signal)
+  return { samples, outputs, outliers: { before: await outliersOf(table), after: await outliersOf(after) } }
+}
+
+async function observeAgain(
+  path: string,
+  data: DataSource,
+  signal: AbortSignal | undefined,
+): Promise<CalibrationTable> {
+  const [{ closeModel, openModel }, { collect }] = await Promise.all([
+    import('./onnx/index.ts'),
+    import('./calibrate/index.ts'),
+  ])
+  const model = openModel(path)
+  try {
+    return await collect(model, data, { histograms: false, moments: 'tensor', onBadSample: 'skip', signal })
+  } finally {
+    closeModel(model)
+  }
+}
+
+async function outliersOf({ values }: CalibrationTable): Promise<OutlierFigures> {
+  const { outliersOf } = await import('./calibrate/index.ts')
+  const all = [...values.values()].flatMap(({ moments }) => (moments ? [outliersOf(moments, 'tensor')] : []))
+  return {
+    kurtosis: all.reduce((sum, { kurtosis }) => sum + kurtosis, 0) / all.length,
+    infinityNorm: all.reduce((max, { infinityNorm }) => Math.max(max, infinityNorm), 0),
+  }
+}
