@@ -1,9 +1,12 @@
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, expect, it } from 'vitest'
+import { commandNames } from '../src/cli/command.ts'
+import { main } from '../src/cli/main.ts'
 import { ensureBuilt, root } from './support/built.ts'
+import { recordedWorld } from './support/world.ts'
 
 beforeAll(ensureBuilt)
 
@@ -44,4 +47,18 @@ it('the types name every choice, and need neither the types of Node nor skipLibC
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
+})
+
+it('the README names flags and commands that exist, and every command', async () => {
+  const known = new Set(['--onnxruntime-node-install'])
+  for (const command of commandNames) {
+    const world = recordedWorld()
+    await main(['--get-yargs-completions', 'outeffhop-convert', command, '--'], world)
+    for (const flag of world.out().split('\n')) known.add(flag)
+  }
+  const readme = readFileSync(join(root, 'README.md'), 'utf8')
+  const flags = Array.from(readme.matchAll(/(?<![\w-])--[a-z][a-z-]+/g), ([flag]) => flag)
+  expect(flags.filter((flag) => !known.has(flag))).toEqual([])
+  const named = commandNames.filter((name) => new RegExp(`^outeffhop-convert .*\\b${name}\\b`, 'm').test(readme))
+  expect(named).toEqual(commandNames)
 })

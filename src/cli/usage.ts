@@ -28,7 +28,8 @@ function explainUnknown(word: string, argv: readonly string[], flags: readonly s
   return usage(`there is no flag ${dashed(word)}`, similar === undefined ? help : `Did you mean --${similar}?`)
 }
 
-function dashed(flag: string): string {
+/** A flag as it is written. */
+export function dashed(flag: string): string {
   return flag.length === 1 ? `-${flag}` : `--${flag}`
 }
 
