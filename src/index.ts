@@ -61,4 +61,4 @@ export type {
   Verification,
 } from './report/index.ts'
 export type { Stage, Warning } from './rewrite/index.ts'
-export type { Form, Provider } from './targets/index.ts'
+export type { Form, Provider, TargetName } from './targets/index.ts'

@@ -5,7 +5,7 @@ import { matcher } from './names.ts'
 import type { ExternalData } from './onnx/index.ts'
 import type { PipelineSettings, SinkOf, Stage } from './rewrite/index.ts'
 import { newestRaised } from './rewrite/raise/limits.ts'
-import type { Form, Provider, TargetChoice } from './targets/index.ts'
+import type { Form, Provider, TargetChoice, TargetName } from './targets/index.ts'
 import { compareVersions, forms, providers, targets } from './targets/index.ts'
 
 /**
@@ -32,7 +32,7 @@ export interface SiteOptions {
 /** Where the result will run. */
 export interface TargetOptions {
   /** `ort` (default) or `onnx`. */
-  readonly target?: string | undefined
+  readonly target?: TargetName | undefined
   /** The oldest version that must run the result, such as `1.20`. */
   readonly targetVersion?: string | undefined
   /** Default `any`: only what is right on every execution provider. */

@@ -9,8 +9,9 @@ import { inspectCommand } from './commands/inspect.ts'
 import { passesCommand } from './commands/passes.ts'
 import { quantizeCommand } from './commands/quantize.ts'
 import { targetsCommand } from './commands/targets.ts'
+import { complete, completionFlag } from './complete.ts'
 import { commonFlags } from './flags.ts'
-import { checkCommand, explainUsage } from './usage.ts'
+import { checkCommand, checkSwitches, explainUsage } from './usage.ts'
 
 const commands: readonly Command[] = [
   convertCommand,
@@ -32,7 +33,12 @@ const exits =
 export async function run(argv: readonly string[], environment: Environment): Promise<number> {
   const { world } = environment
   let code: number = exitCodes.done
+  if (argv[0] === completionFlag) {
+    for (const word of complete(argv.slice(1), commands)) world.stdout.write(`${word}\n`)
+    return code
+  }
   checkCommand(argv)
+  checkSwitches(argv, allFlags)
   const program = declare(argv, environment, (given) => {
     code = given
   })

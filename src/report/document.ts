@@ -82,6 +82,8 @@ export interface OutlierFigures {
 
 export interface Counts {
   readonly sites: number
+  /** Attention with plain softmax in the input, whether converted or left: verdicts `attention` and `fused`. */
+  readonly attention: number
   readonly converted: number
   /** Softmax1 in the input already. */
   readonly already: number
@@ -126,19 +128,29 @@ export interface ReportDocument {
   readonly warnings: readonly Warning[]
 }
 
+const plainAttention: readonly VerdictKind[] = ['attention', 'fused']
+
 /** Counts that add up: `sites = converted + already + left + review`. */
 export function countSites(sites: readonly Pick<SiteEntry, 'verdict' | 'converted'>[]): Counts {
   const count = (test: (site: (typeof sites)[number]) => boolean) => sites.filter(test).length
   const converted = count((site) => site.converted)
   const already = count((site) => !site.converted && site.verdict === 'already-softmax1')
   const review = count((site) => !site.converted && site.verdict === 'review')
-  return { sites: sites.length, converted, already, review, left: sites.length - converted - already - review }
+  const attention = count((site) => plainAttention.includes(site.verdict))
+  return {
+    sites: sites.length,
+    attention,
+    converted,
+    already,
+    review,
+    left: sites.length - converted - already - review,
+  }
 }
 
 /** Sites that are attention and still normalise with plain softmax, or might: what `--require-all` refuses. */
 export function unconverted(sites: readonly SiteEntry[]): readonly SiteEntry[] {
-  const attention: readonly VerdictKind[] = ['attention', 'fused', 'review']
-  return sites.filter((site) => !site.converted && attention.includes(site.verdict))
+  const mayBe: readonly VerdictKind[] = [...plainAttention, 'review']
+  return sites.filter((site) => !site.converted && mayBe.includes(site.verdict))
 }
 
 /** Whether every attention of the input is Softmax1 already, and there is some. */

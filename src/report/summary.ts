@@ -1,7 +1,7 @@
 import { calibrationLines } from './calibration-text.ts'
 import { changeLines } from './change-text.ts'
 import type { ReportDocument, SiteEntry } from './document.ts'
-import { isAllSoftmax1, unconverted } from './document.ts'
+import { isAllSoftmax1 } from './document.ts'
 import type { SiteGroup } from './groups.ts'
 import { groupSites } from './groups.ts'
 import type { Paint } from './paint.ts'
@@ -59,7 +59,10 @@ function fate(site: SiteEntry, judged: boolean, paint: Paint): Cell {
 }
 
 function why(site: SiteEntry, paint: Paint): Cell {
-  if (site.converted) return { text: site.form ?? '' }
+  if (site.converted) {
+    const reason = site.formReason === null ? '' : ` ${paint.faint(`(${site.formReason})`)}`
+    return { text: `${site.form ?? ''}${reason}`.trimStart() }
+  }
   // The message begins with the name, which stands in the column before.
   const message = site.message.startsWith(`"${site.node}" `) ? site.message.slice(site.node.length + 3) : site.message
   return { text: message, paint: paint.faint }
@@ -74,21 +77,27 @@ function closing(document: ReportDocument, dryRun: boolean, paint: Paint): strin
   else if (dryRun) lines.push('Nothing was written: this is a dry run.')
   else if (command === 'convert' && isAllSoftmax1(document))
     lines.push('It is a Softmax1 model already. Nothing was written.')
+  lines.push(...hashLines(document, paint))
   if (counts.converted > 0) lines.push('', ...advice(document))
   return lines
 }
 
+/** Hashes that were asked for, as `sha256sum` prints and checks them. */
+function hashLines({ model, files }: ReportDocument, paint: Paint): string[] {
+  return [model, ...files]
+    .filter((file) => file.sha256 !== null)
+    .map(({ sha256, path }) => paint.faint(`${sha256}  ${path}`))
+}
+
 function countsLine(document: ReportDocument): string {
-  const { counts, sites } = document
+  const { counts } = document
   if (counts.sites === 0) return 'The model has no softmax and no attention operator.'
   const words = (n: number, what: string) => (n > 0 ? [`${n} ${what}`] : [])
   if (judgesOnly(document)) {
-    const attention = unconverted(sites).length - counts.review
-    const left = counts.left - attention
     const parts = [
-      ...words(attention, 'attention'),
+      ...words(counts.attention, 'attention'),
       ...words(counts.already, 'Softmax1 already'),
-      ...words(left, 'left alone'),
+      ...words(counts.left - counts.attention, 'left alone'),
     ]
     return `${count(counts.sites, 'site')}: ${[...parts, ...words(counts.review, 'to review')].join(', ')}.`
   }

@@ -59,9 +59,9 @@ const flags = {
     verify: { type: 'boolean', describe: 'Do not run the result in ONNX Runtime' },
     'stop-after': {
       type: 'string',
-      choices: stages,
+      choices: stages.filter((stage) => stage !== 'lower'),
       requiresArg: true,
-      describe: 'Stop after recognize, hopfield, adapt or quantize, and write text',
+      describe: 'Write the model as text after a stage: recognize, hopfield, adapt or quantize',
     },
     dump: { type: 'string', requiresArg: true, describe: 'Write the model as text to DIR after every pass' },
   }),
