@@ -16,7 +16,7 @@ export const quantizationFlags = {
     alpha: {
       type: 'number',
       requiresArg: true,
-      describe: 'How much of an outlier moves into the weights; default 0.8',
+      describe: 'How much of an outlier moves into the weights; default 0.75',
     },
     smooth: { type: 'boolean', describe: 'Do not move outliers into the weights' },
     'reduce-range': { type: 'boolean', describe: 'Weights in 7 bits: for x64 processors without VNNI' },
