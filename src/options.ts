@@ -3,6 +3,8 @@ import type { DataOptions } from './data/source.ts'
 import { usage } from './errors.ts'
 import { matcher } from './names.ts'
 import type { ExternalData } from './onnx/index.ts'
+import type { QuantizationOptions } from './quantization-options.ts'
+import type { Recipe } from './quantize/recipes.ts'
 import type { PipelineSettings, SinkOf, Stage } from './rewrite/index.ts'
 import { newestRaised } from './rewrite/raise/limits.ts'
 import type { Form, Provider, TargetChoice, TargetName } from './targets/index.ts'
@@ -65,6 +67,11 @@ export interface ConvertOptions extends SiteOptions, TargetOptions, CalibrationO
   readonly sink?: 'calibrated' | 'zero' | number | ((site: Site) => number | readonly number[]) | undefined
   /** Fold scalar arithmetic around convolutions into them, and the like: the same function, computed in fewer steps. */
   readonly optimize?: boolean | undefined
+  /**
+   * Quantize the converted model too, by a recipe or with all settings; the result is compared with the model as it was
+   * before the conversion. `int8` needs `data`, of which samples are kept back for the comparison.
+   */
+  readonly quantize?: Recipe | QuantizationOptions | undefined
   /** Raise the model to this opset, 13 to 21, where it is older and every operator can be raised. */
   readonly opset?: number | undefined
   /** Use this form wherever its conditions hold. */
@@ -91,7 +98,7 @@ export interface ConvertOptions extends SiteOptions, TargetOptions, CalibrationO
   readonly onProgress?: ((phase: Phase, done: number, total: number) => void) | undefined
 }
 
-export type Phase = 'calibrate' | 'convert' | 'write' | 'verify' | 'compare'
+export type Phase = 'calibrate' | 'convert' | 'write' | 'verify' | 'compare' | 'observe' | 'measure'
 
 /** The target an option set names. Throws `usage` for a name, version or provider that does not exist. */
 export function targetOf(options: TargetOptions & { readonly form?: Form | undefined }): TargetChoice {

@@ -11,23 +11,20 @@ import { checkOutput } from './emit/index.ts'
 import { ConvertError, quantizationNothing, quantizationUnlike, usage } from './errors.ts'
 import { split } from './held-out.ts'
 import type { Model } from './ir/index.ts'
-import { matcher } from './names.ts'
 import type { SavedFile } from './onnx/index.ts'
 import { closeModel, modelSize, openModel, requireExternalData, saveModel } from './onnx/index.ts'
 import { Facts } from './ops/index.ts'
-import type { NamePattern, TargetOptions } from './options.ts'
+import type { TargetOptions } from './options.ts'
 import { targetOf } from './options.ts'
-import type { QuantizationSettings } from './quantize/index.ts'
+import type { QuantizationOptions } from './quantization-options.ts'
+import { settingsOf } from './quantization-options.ts'
 import { defaultSettings, findConvolutions, findProducts, Quantization } from './quantize/index.ts'
 import type { QuantizationDocument } from './report/index.ts'
 import { describeModel, describeQuantization, quantizationEntry } from './report/index.ts'
 import type { Pass, PassRun, PipelineSettings } from './rewrite/index.ts'
 import { Report, runPipeline } from './rewrite/index.ts'
 
-/** How to quantize; what is left out is as the recipe says. */
-type Settings = { readonly [name in keyof Omit<QuantizationSettings, 'keep'>]?: QuantizationSettings[name] | undefined }
-
-export interface QuantizeOptions extends DataOptions, TargetOptions, Settings {
+export interface QuantizeOptions extends DataOptions, TargetOptions, QuantizationOptions {
   /** The data to calibrate and to compare on: what `openData` takes. */
   readonly data?: string | undefined
   /** A calibration table to use in the place of observing the data. */
@@ -37,14 +34,8 @@ export interface QuantizeOptions extends DataOptions, TargetOptions, Settings {
   readonly overwrite?: boolean | undefined
   readonly externalData?: 'auto' | 'always' | 'never' | 'link' | undefined
   readonly hash?: boolean | undefined
-  /** Move outlier channels of activations into the weights. Default true. */
-  readonly smooth?: boolean | undefined
   /** Fold scalar arithmetic around convolutions into them first. Default true. */
   readonly optimize?: boolean | undefined
-  /** Products to leave in float, by the names of their nodes. */
-  readonly keepFloat?: NamePattern | undefined
-  /** The least mean cosine between the outputs of the result and of the input. Default 0.95. */
-  readonly minCosine?: number | undefined
   readonly onProgress?: ((phase: QuantizePhase, done: number, total: number) => void) | undefined
 }
 
@@ -72,11 +63,26 @@ export async function quantize(path: string, options: QuantizeOptions = {}): Pro
   checkOutput(output, path, options.overwrite ?? false)
   const model = openModel(path)
   try {
-    const bytes = modelSize(model).bytes + requireExternalData(model)
-    return await new Quantizer(path, output, bytes, model, options).run()
+    return await quantizeModel({ model, file: path, original: path, output }, options)
   } finally {
     closeModel(model)
   }
+}
+
+/** A model to quantize, and what it stands for. */
+export interface QuantizationTask {
+  /** Quantized in place. */
+  readonly model: Model
+  /** A file with the model as it is. */
+  readonly file: string
+  /** What the result is compared with. */
+  readonly original: string | Uint8Array
+  readonly output: string
+}
+
+/** {@link quantize} for an opened model, which may be another one than it is compared with. */
+export function quantizeModel(task: QuantizationTask, options: QuantizeOptions): Promise<QuantizationDocument> {
+  return new Quantizer(task, options).run()
 }
 
 /** DequantizeLinear takes one scale for each channel from this opset on. */
@@ -97,19 +103,17 @@ const nothingSeen = new ForeignTable('nothing', new Map())
 
 /** One run of {@link quantize}. */
 class Quantizer {
-  readonly #path: string
-  readonly #output: string
-  readonly #bytes: number
+  readonly #task: QuantizationTask
   readonly #model: Model
+  readonly #bytes: number
   readonly #options: QuantizeOptions
   readonly #report = new Report()
   readonly #runs: PassRun[] = []
 
-  constructor(path: string, output: string, bytes: number, model: Model, options: QuantizeOptions) {
-    this.#path = path
-    this.#output = output
-    this.#bytes = bytes
-    this.#model = model
+  constructor(task: QuantizationTask, options: QuantizeOptions) {
+    this.#task = task
+    this.#model = task.model
+    this.#bytes = modelSize(task.model).bytes + requireExternalData(task.model)
     this.#options = options
   }
 
@@ -185,7 +189,7 @@ class Quantizer {
 
   async #measure(quantization: Quantization, data: DataSource): Promise<void> {
     const { signal } = this.#options
-    const copy = openModel(this.#path)
+    const copy = openModel(this.#task.file)
     const onSample = (done: number) => this.#progress('measuring', done, data.size)
     try {
       runPipeline(copy, steps.prepare, this.#settings())
@@ -209,12 +213,12 @@ class Quantizer {
   #write(accept: (temporary: string) => Promise<void>): Promise<SavedFile[]> {
     const { externalData, overwrite, hash, signal } = this.#options
     const onProgress = (done: number, total: number) => this.#progress('writing', done, total)
-    return saveModel(this.#model, this.#output, { externalData, overwrite, hash, signal, accept, onProgress })
+    return saveModel(this.#model, this.#task.output, { externalData, overwrite, hash, signal, accept, onProgress })
   }
 
   #compare(temporary: string, data: DataSource): Promise<Comparison> {
     this.#progress('comparing', 0, 1)
-    return compareModels(this.#path, temporary, data.samples(), { timed: true, signal: this.#options.signal })
+    return compareModels(this.#task.original, temporary, data.samples(), { timed: true, signal: this.#options.signal })
   }
 
   #calibrationEntry(table: CalibrationTable | ForeignTable): QuantizationDocument['calibration'] {
@@ -225,22 +229,5 @@ class Quantizer {
 
   #progress(phase: QuantizePhase, done: number, total: number): void {
     this.#options.onProgress?.(phase, done, total)
-  }
-}
-
-function settingsOf(options: QuantizeOptions): QuantizationSettings {
-  const { keepFloat = [], ...given } = options
-  const patterns = (typeof keepFloat === 'string' ? [keepFloat] : keepFloat).map(matcher)
-  const { recipe, alpha, symmetrize, biasCorrection, range, reduceRange, embeddings, convolutions } = defaultSettings
-  return {
-    recipe: given.recipe ?? recipe,
-    alpha: given.smooth === false ? undefined : (given.alpha ?? alpha),
-    symmetrize: given.symmetrize ?? symmetrize,
-    biasCorrection: given.biasCorrection ?? biasCorrection,
-    range: given.range ?? range,
-    reduceRange: given.reduceRange ?? reduceRange,
-    embeddings: given.embeddings ?? embeddings,
-    convolutions: given.convolutions ?? convolutions,
-    keep: (name) => patterns.some((matches) => matches(name)),
   }
 }

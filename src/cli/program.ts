@@ -26,7 +26,7 @@ const commands: readonly Command[] = [
 const allFlags: FlagTable = Object.assign({}, commonFlags, ...commands.map((command) => command.flags))
 
 const exits =
-  'Exit codes: 0 done; 1 a check failed (nothing to convert, --require-all); 2 usage; 3 the model cannot be read or converted; ' +
+  'Exit codes: 0 done; 1 a check failed (nothing to convert, --require-all, unlike outputs); 2 usage; 3 the model cannot be read or converted; ' +
   '4 calibration data; 5 the runtime failed; 6 the output cannot be written; 70 a fault of ours; 130 interrupted.'
 
 /** Parses the arguments and runs the command they name. Throws a `usage` error for arguments that mean nothing. */

@@ -2,6 +2,7 @@ import type { VerdictKind } from '../attention/index.ts'
 import type { OutputSimilarity } from '../compare/index.ts'
 import type { Warning } from '../rewrite/index.ts'
 import type { CalibrationEntry } from './calibration.ts'
+import type { QuantizationEntry } from './quantization.ts'
 
 /** The number in `schema`; raised when a field changes its meaning or goes away. */
 export const schema = 1
@@ -123,6 +124,8 @@ export interface ReportDocument {
   readonly calibration?: CalibrationEntry
   /** What a conversion changes; null where nothing is known of the data. */
   readonly change?: ChangeEntry | null
+  /** What became of the products with weights, where the result was quantized too; the quality is against the input model. */
+  readonly quantization?: QuantizationEntry
   /** Passes in the order they ran, with the number of places each changed. */
   readonly passes: readonly { readonly pass: string; readonly stage: string; readonly changed: number }[]
   readonly warnings: readonly Warning[]

@@ -5,6 +5,7 @@ import { isAllSoftmax1 } from './document.ts'
 import type { SiteGroup } from './groups.ts'
 import { groupSites } from './groups.ts'
 import type { Paint } from './paint.ts'
+import { quantizationLines } from './quantization-text.ts'
 import type { Cell } from './table.ts'
 import { alignRows, count, formatBytes } from './table.ts'
 
@@ -72,6 +73,7 @@ function closing(document: ReportDocument, dryRun: boolean, paint: Paint): strin
   const lines = [paint.strong(countsLine(document))]
   const { counts, command, files } = document
   const [written] = files
+  if (document.quantization) lines.push(...quantizationLines(document.quantization, paint))
   if (command === 'convert' && judgesOnly(document)) lines.push('The run was to stop before anything is converted.')
   if (written !== undefined) lines.push(writtenLine(document, written, paint))
   else if (dryRun) lines.push('Nothing was written: this is a dry run.')
@@ -111,7 +113,11 @@ function writtenLine(document: ReportDocument, written: ReportDocument['files'][
   const { verification } = document
   const tested =
     verification === null ? '' : verification.ran ? ' It loads and runs.' : verification.loaded ? ' It loads.' : ''
-  return `Wrote ${paint.strong(written.path)}${more} (${formatBytes(total)})${needs(document)}.${tested}`
+  return `Wrote ${paint.strong(written.path)}${more} (${formatBytes(total)}${sizeRatio(document)})${needs(document)}.${tested}`
+}
+
+function sizeRatio({ quantization }: ReportDocument): string {
+  return quantization?.sizeRatio ? `, ${quantization.sizeRatio.toFixed(3)} of the input` : ''
 }
 
 function needs({ target, requires }: ReportDocument): string {
