@@ -8,7 +8,7 @@ import { compareModels } from './compare/index.ts'
 import type { DataOptions, DataSource } from './data/index.ts'
 import { openData } from './data/index.ts'
 import { checkOutput } from './emit/index.ts'
-import { ConvertError, quantizationNothing, quantizationUnlike, usage } from './errors.ts'
+import { quantizationNothing, quantizationUnlike, usage } from './errors.ts'
 import { split } from './held-out.ts'
 import type { Model } from './ir/index.ts'
 import type { SavedFile } from './onnx/index.ts'
@@ -19,6 +19,7 @@ import { targetOf } from './options.ts'
 import type { QuantizationOptions } from './quantization-options.ts'
 import { settingsOf } from './quantization-options.ts'
 import { defaultSettings, findConvolutions, findProducts, Quantization } from './quantize/index.ts'
+import { QuantizationRefused } from './refused.ts'
 import type { QuantizationDocument } from './report/index.ts'
 import { describeModel, describeQuantization, quantizationEntry } from './report/index.ts'
 import type { Pass, PassRun, PipelineSettings } from './rewrite/index.ts'
@@ -40,16 +41,6 @@ export interface QuantizeOptions extends DataOptions, TargetOptions, Quantizatio
 }
 
 export type QuantizePhase = 'calibrating' | 'measuring' | 'writing' | 'comparing'
-
-/** A quantization that a check refused, with the report that says why. Nothing was written. */
-export class QuantizationRefused extends ConvertError {
-  readonly document: QuantizationDocument
-
-  constructor(reason: ConvertError, document: QuantizationDocument) {
-    super(reason.code, reason.kind, reason.message, reason.at, reason.hint)
-    this.document = document
-  }
-}
 
 /**
  * Makes an INT8 model of a float one, the attention left as it is: s8 weights, u8 activations in front of them, everything
