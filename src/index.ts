@@ -49,6 +49,7 @@ export type { QuantizeOptions, QuantizePhase } from './quantize.ts'
 export { QuantizationRefused, quantize } from './quantize.ts'
 export { ConversionRefused } from './refused.ts'
 export type {
+  ChoiceEntry,
   Counts,
   FileEntry,
   Inspection,
@@ -57,8 +58,11 @@ export type {
   QuantizationDocument,
   QuantizationEntry,
   ReportDocument,
+  SensitivityDocument,
   SiteEntry,
   Verification,
 } from './report/index.ts'
 export type { Stage, Warning } from './rewrite/index.ts'
+export type { SensitivityOptions } from './sensitivity.ts'
+export { sensitivity } from './sensitivity.ts'
 export type { Form, Provider } from './targets/index.ts'

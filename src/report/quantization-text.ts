@@ -12,12 +12,28 @@ export function summarizeQuantization(document: QuantizationDocument, paint: Pai
   const heading = `${paint.strong(model.path ?? 'model')}  ${paint.faint(`${formatBytes(model.bytes)}, opset ${opset}`)}`
   const lines = [heading, '']
   if (calibration.synthetic) lines.push(paint.warn('  calibrated on made-up inputs: good for a try, not for use'), '')
-  lines.push(...floatRows(document, paint))
+  lines.push(...choiceLines(document, paint), ...floatRows(document, paint))
   lines.push(paint.strong(`${count(q.quantized, 'product')} quantized (${q.recipe}), ${q.float} left in float.`))
   lines.push(...qualityLines(document))
   const [written] = files
   if (written) lines.push(`Wrote ${paint.strong(written.path)} (${formatBytes(total(document))}${ratio(q.sizeRatio)}).`)
   return `${lines.join('\n')}\n`
+}
+
+/** The recipes that were tried, and what stays in float for accuracy. */
+function choiceLines({ quantization: { recipe, choice } }: QuantizationDocument, paint: Paint): string[] {
+  const rows = alignRows(
+    choice.tried.map((attempt) => [
+      { text: attempt.recipe === recipe ? 'taken' : 'tried', paint: paint.faint },
+      { text: attempt.recipe },
+      { text: attempt.sqnrDb === null ? '' : `SQNR ${attempt.sqnrDb.toFixed(1)} dB`, paint: paint.faint },
+    ]),
+  )
+  const written = choice.by === 'written' ? [`  The recipe ${recipe} is the one that is written in the model.`] : []
+  const kept = choice.keepFloat.map((name) => `  --keep-float '${name}'`)
+  const heading = kept.length > 0 ? ['  In float, for accuracy:'] : []
+  const lines = [...rows, ...written, ...heading, ...kept]
+  return lines.length > 0 ? [...lines, ''] : []
 }
 
 /** Products in float, those of one reason together. */

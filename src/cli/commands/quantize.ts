@@ -1,6 +1,5 @@
 import { exitCodes } from '../../errors.ts'
 import type { RangeMethod } from '../../quantize/index.ts'
-import { recipes } from '../../quantize/recipes.ts'
 import type { QuantizeOptions } from '../../quantize.ts'
 import type { QuantizationDocument } from '../../report/index.ts'
 import type { Arguments, FlagTable } from '../command.ts'
@@ -26,7 +25,18 @@ const flags = {
   ...hashFlag,
   ...grouped('Quantization:', {
     calibration: { type: 'string', requiresArg: true, describe: 'Use the calibration in TABLE' },
-    recipe: { type: 'string', choices: recipes, requiresArg: true, describe: 'What becomes an integer; default int8' },
+    recipe: {
+      type: 'string',
+      requiresArg: true,
+      describe:
+        'auto: the most accurate on part of the data (default with --data); int8, int8-dynamic, weights-int8, weights-int4, ' +
+        'a variant of int8 that auto tries, or a quantized model, whose choices are made again',
+    },
+    'max-drop': {
+      type: 'number',
+      requiresArg: true,
+      describe: 'Keep as few products in float as bring 1 - cosine on held-out data down to this',
+    },
     range: {
       type: 'string',
       choices: ['min-max', 'moving-average', 'percentile', 'entropy', 'mse', 'huber'],
@@ -36,7 +46,7 @@ const flags = {
     alpha: {
       type: 'number',
       requiresArg: true,
-      describe: 'How much of an outlier moves into the weights; default 0.8',
+      describe: 'How much of an outlier moves into the weights; default 0.75',
     },
     smooth: { type: 'boolean', describe: 'Do not move outliers into the weights' },
     'reduce-range': { type: 'boolean', describe: 'Weights in 7 bits: for x64 processors without VNNI' },
@@ -98,6 +108,7 @@ function optionsOf(args: Arguments<typeof flags>, signal: AbortSignal): Quantize
     convolutions: args.prefer === 'size',
     reduceRange: args['reduce-range'],
     keepFloat: args['keep-float'],
+    maxDrop: args['max-drop'],
     minCosine: args['min-cosine'],
     externalData: args['external-data'],
   }

@@ -1,0 +1,71 @@
+/** How a model is quantized, as the user says it, and as the passes take it. */
+import type { DataOptions } from './data/index.ts'
+import { matcher } from './names.ts'
+import type { NamePattern, TargetOptions } from './options.ts'
+import type { QuantizationSettings, RecipeName } from './quantize/index.ts'
+import { choicesOf, defaultSettings } from './quantize/index.ts'
+
+/** How to quantize; what is left out is as the recipe says. */
+type Settings = {
+  readonly [name in keyof Omit<QuantizationSettings, 'keep' | 'recipe'>]?: QuantizationSettings[name] | undefined
+}
+
+export interface QuantizeOptions extends DataOptions, TargetOptions, Settings {
+  /** The data to calibrate and to compare on: what `openData` takes. */
+  readonly data?: string | undefined
+  /** A calibration table to use in the place of observing the data. */
+  readonly calibration?: string | undefined
+  /**
+   * A recipe by name, `auto` for the most accurate one on part of the data, or the path of a quantized model whose choices
+   * are to be made again. Default: `auto` with data and no setting of one's own, else `int8`.
+   */
+  readonly recipe?: string | undefined
+  /** File to write. Default: `NAME.int8.onnx` beside the model. */
+  readonly output?: string | undefined
+  readonly overwrite?: boolean | undefined
+  readonly externalData?: 'auto' | 'always' | 'never' | 'link' | undefined
+  readonly hash?: boolean | undefined
+  /** Move outlier channels of activations into the weights. Default true. */
+  readonly smooth?: boolean | undefined
+  /** Fold scalar arithmetic around convolutions into them first. Default true. */
+  readonly optimize?: boolean | undefined
+  /** Products to leave in float, by the names of their nodes. */
+  readonly keepFloat?: NamePattern | undefined
+  /** Keep as few products in float as bring 1 - cosine, its mean on samples kept back, down to this. */
+  readonly maxDrop?: number | undefined
+  /** The least mean cosine between the outputs of the result and of the input. Default 0.95. */
+  readonly minCosine?: number | undefined
+  readonly onProgress?: ((phase: QuantizePhase, done: number, total: number) => void) | undefined
+}
+
+export type QuantizePhase =
+  | 'calibrating'
+  | 'trying recipes'
+  | 'ranking products'
+  | 'measuring'
+  | 'writing'
+  | 'comparing'
+
+/** Settings that are part of a recipe, as far as they were given. */
+export function ownSettings({ alpha, smooth, symmetrize, biasCorrection, range }: QuantizeOptions): readonly string[] {
+  const given = { alpha, smooth, symmetrize, 'bias-correction': biasCorrection, range }
+  return Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [name]))
+}
+
+/** The settings of a recipe, changed where the options say so. */
+export function settingsOf(options: QuantizeOptions, name: RecipeName): QuantizationSettings {
+  const { keepFloat = [] } = options
+  const patterns = (typeof keepFloat === 'string' ? [keepFloat] : keepFloat).map(matcher)
+  const recipe: QuantizationSettings = { ...defaultSettings, ...choicesOf(name) }
+  return {
+    recipe: recipe.recipe,
+    alpha: options.smooth === false ? undefined : (options.alpha ?? recipe.alpha),
+    symmetrize: options.symmetrize ?? recipe.symmetrize,
+    biasCorrection: options.biasCorrection ?? recipe.biasCorrection,
+    range: options.range ?? recipe.range,
+    reduceRange: options.reduceRange ?? recipe.reduceRange,
+    embeddings: options.embeddings ?? recipe.embeddings,
+    convolutions: options.convolutions ?? recipe.convolutions,
+    keep: (node) => patterns.some((matches) => matches(node)),
+  }
+}
