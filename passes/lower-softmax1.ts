@@ -74,12 +74,13 @@ function choose(
     else {
       const plan = planZeroKey(site, columns)
       if (typeof plan !== 'string') return { form: spec.form, reason: plan.reason, apply: plan.apply }
-      rejected.push({ form: spec.form, reason: plan })
+      rejected.push({ form: spec.form, reason: `cannot be used: ${plan}` })
     }
   }
+  const last = rejected.at(-1)
   return {
     form: 'primitives',
-    reason: rejected.at(-1)?.reason ?? 'it was asked for',
+    reason: last === undefined ? 'it was asked for' : `${last.form} ${last.reason}`,
     apply: () => lowerToPrimitives(site.node),
   }
 }

@@ -8,7 +8,8 @@ import { definePass, equivalent, insertSoftmax1, removeDead } from '../src/rewri
 /**
  * Turns the spellings of Softmax1 that others export into one Softmax1 node, so that they are lowered like our own:
  *
- * 1. exp(x - m) / (exp(s - m) + Σ exp(x - m)), shifted or not, and softmax(x) · sigmoid(logsumexp(x) - s): the node takes x.
+ * 1. exp(x - m) / (exp(s - m) + Σ exp(x - m)), shifted or not, also divided after the product with values; exp(x - log(exp(s) +
+ *    Σ exp(x))); softmax(x) · sigmoid(logsumexp(x) - s): the node takes x.
  * 2. a column of s appended to x, softmax, and the column cut off: the node takes x and gives what the cut gave.
  *
  * A zero key, a fused operator with a sink, and what this program wrote stay as they are.
@@ -35,7 +36,7 @@ export const recognizeSoftmax1 = definePass({
   },
 })
 
-const direct = new Set(['softmax1-primitives', 'softmax-times-sigmoid'])
+const direct = new Set(['softmax1-primitives', 'softmax1-product-div', 'exp-minus-lse', 'softmax-times-sigmoid'])
 
 function shared(values: readonly number[]): number | readonly number[] {
   return values.every((value) => value === values[0]) ? (values[0] as number) : values

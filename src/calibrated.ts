@@ -15,9 +15,9 @@ import type { Model } from './ir/index.ts'
 import { closeModel, openModel } from './onnx/index.ts'
 import { Facts } from './ops/index.ts'
 import { targetOf } from './options.ts'
+import type { QuantizeOptions, QuantizePhase } from './quantization-options.ts'
 import type { QuantizationSettings } from './quantize/index.ts'
 import { findConvolutions, findProducts, Quantization } from './quantize/index.ts'
-import type { QuantizeOptions, QuantizePhase } from './quantize-options.ts'
 import type { Pass, PassRun, PipelineSettings } from './rewrite/index.ts'
 import { Report, runPipeline } from './rewrite/index.ts'
 
@@ -94,9 +94,10 @@ export class Calibrated {
 
   async #measure(quantization: Quantization, data: DataSource): Promise<void> {
     const { signal } = this.#options
+    const onSample = (done: number) => this.progress('measuring', done, data.size)
     await this.#withCopy((copy) =>
       measureRounding(copy, quantization, (instrumented, visit, fetches) =>
-        runOver(instrumented, data, visit, { fetches, ...(signal && { signal }) }),
+        runOver(instrumented, data, visit, { fetches, onSample, ...(signal && { signal }) }),
       ),
     )
   }

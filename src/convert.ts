@@ -1,7 +1,7 @@
 /** The whole conversion on one screen: open, run the passes, check, write, try the result, report. */
 import { passes } from '../passes/index.ts'
 import { checkDump, checkOutput, defaultOutput, dumpInto, writeText } from './emit/index.ts'
-import { brokenGraph, ConvertError, nothingToConvert, siteLeft } from './errors.ts'
+import { brokenGraph, ConvertError, nothingToConvert, opsetTooOld, siteLeft, usage } from './errors.ts'
 import { patternUnused } from './explain.ts'
 import { isSorted, Model, verify } from './ir/index.ts'
 import {
@@ -16,7 +16,8 @@ import {
 } from './onnx/index.ts'
 import { convertKinds } from './option-kinds.ts'
 import type { ConvertOptions } from './options.ts'
-import { policiesOf, switchesOf, targetOf, unmatched } from './options.ts'
+import { isNamed, policiesOf, switchesOf, targetOf, unmatched } from './options.ts'
+import { recipes } from './quantize/recipes.ts'
 import { ConversionRefused } from './refused.ts'
 import type { ReportDocument } from './report/index.ts'
 import { describeModel, describeRun, isAllSoftmax1, unconverted } from './report/index.ts'
@@ -49,12 +50,14 @@ export interface ConvertResult {
  */
 export async function convert(input: ModelInput, options: ConvertOptions = {}): Promise<ConvertResult> {
   checkOptions(options, convertKinds)
+  checkQuantization(input, options)
   const choice = targetOf(options)
   if (typeof input === 'string') checkModelFile(input)
   const output = outputOf(input, options)
   if (options.dump !== undefined) checkDump(options.dump)
   const model = input instanceof Model ? input : openModel(input)
   try {
+    if (model.opset < oldestOpset) throw opsetTooOld(model.opset, oldestOpset)
     if (output !== undefined) requireExternalData(model)
     const original = originalOf(model)
     // A version nobody asked for is at least the one the input model needs.
@@ -76,6 +79,9 @@ export async function convert(input: ModelInput, options: ConvertOptions = {}): 
     if (model !== input) closeModel(model)
   }
 }
+
+/** The first opset whose arithmetic broadcasts as it does today. */
+const oldestOpset = 7
 
 /** Runs the passes over the model, in place. */
 function rewrite(model: Model, target: TargetChoice, { sink }: SinkPlan, options: ConvertOptions): PipelineResult {
@@ -122,13 +128,30 @@ function checkGraphs(input: string | Uint8Array): void {
   }
 }
 
+/** Throws `usage` where the result is to be quantized, and that cannot be done with what was given. */
+function checkQuantization(
+  input: ModelInput,
+  { quantize, data, dataOptions, stopAfter, output }: ConvertOptions,
+): void {
+  if (quantize === undefined) return
+  const recipe = typeof quantize === 'string' ? quantize : (quantize.recipe ?? 'int8')
+  if (!recipes.includes(recipe)) throw usage(`there is no recipe "${recipe}"`, `There are: ${recipes.join(', ')}.`)
+  if (stopAfter !== undefined) throw usage('a conversion that stops early cannot be quantized')
+  if (output === undefined && typeof input !== 'string') throw usage('a quantized model is written to a file: name one')
+  if (recipe === 'int8' && data === undefined && !dataOptions?.synthetic)
+    throw usage(
+      'there is no data',
+      'Quantization to int8 observes the converted model: give data with --data SOURCE, not a table.',
+    )
+}
+
 /** The file to write: what was asked for, or `NAME.outeffhop.onnx` beside a model given by path. */
 function outputOf(
   input: ModelInput,
-  { output, overwrite = false, dryRun, stopAfter }: ConvertOptions,
+  { output, overwrite = false, dryRun, stopAfter, quantize }: ConvertOptions,
 ): string | undefined {
   const from = typeof input === 'string' ? input : undefined
-  const extension = endsEarly(stopAfter) ? '.txt' : '.onnx'
+  const extension = endsEarly(stopAfter) ? '.txt' : quantize === undefined ? '.onnx' : '.int8.onnx'
   const path = output ?? (from === undefined ? undefined : defaultOutput(from, extension))
   if (path !== undefined && !dryRun) checkOutput(path, from, overwrite)
   return path
@@ -151,7 +174,8 @@ function refuse(document: ReportDocument, options: ConvertOptions): void {
 }
 
 /** A model that is Softmax1 already and stayed as it was is written only where a file was asked for by name. */
-function isDone(document: ReportDocument, model: Model, { output }: ConvertOptions): boolean {
+function isDone(document: ReportDocument, model: Model, { output, quantize }: ConvertOptions): boolean {
+  if (quantize !== undefined) return false
   return isAllSoftmax1(document) && !model.edited && output === undefined
 }
 
@@ -167,21 +191,39 @@ async function write(
   const { externalData, overwrite, hash, signal, onProgress } = options
   let complete = (written: ReportDocument): ReportDocument => written
   const accept = async (path: string) => {
-    if (options.verify === false) return
-    onProgress?.('verify', 0, 1)
-    const { runtime } = document.requires
-    const { verifyConverted, withVerification } = await import('./verification.ts')
-    const verification = await verifyConverted({ model, path, original, runtime }, signal)
-    const measured = verification.loaded ? await measureChange(original, path, sinks, options) : null
-    complete = (written) => withMeasured(withVerification(written, verification), measured)
+    complete = await tried({ model, path, original, runtime: document.requires.runtime }, sinks, options)
+  }
+  if (options.quantize !== undefined) {
+    const { quantizeConverted } = await import('./convert-quantized.ts')
+    return quantizeConverted({ model, original, output, accept, complete: (made) => complete(made) }, document, options)
   }
   const progress = (done: number, total: number) => onProgress?.('write', done, total)
   const files = await saveModel(model, output, { externalData, overwrite, hash, signal, accept, onProgress: progress })
   return complete({ ...document, files })
 }
 
+/** What a trial of the converted model adds to the report. Throws where it cannot run. */
+async function tried(candidate: Candidate, sinks: SinkPlan, options: ConvertOptions) {
+  if (options.verify === false) return (document: ReportDocument) => document
+  const { signal, onProgress } = options
+  onProgress?.('verify', 0, 1)
+  const { verifyConverted, withVerification } = await import('./verification.ts')
+  const verification = await verifyConverted(candidate, signal)
+  const { original, path } = candidate
+  const measured = verification.loaded ? await measureChange(original, path, sinks, options) : null
+  return (document: ReportDocument) => withMeasured(withVerification(document, verification), measured)
+}
+
 /** Says where a wish could not be met. */
-function warnAbout(report: Report, asked: TargetChoice, target: TargetChoice, { form }: ConvertOptions): void {
+function warnAbout(report: Report, asked: TargetChoice, target: TargetChoice, options: ConvertOptions): void {
+  const { form, sink, force } = options
+  for (const site of report.sites.values()) {
+    const at = { node: site.node, graph: site.graph }
+    if (typeof sink === 'number' && site.verdict === 'already-softmax1' && site.sink !== sink)
+      report.warn('sink-not-used', `"${site.node}" is Softmax1 already and keeps the sink it has`, at)
+    if (!site.converted && site.verdict !== 'already-softmax1' && isNamed(force, site.node))
+      report.warn('force-without-effect', `naming it does not convert it: ${site.message}`, at)
+  }
   if (target.version !== asked.version)
     report.warn(
       'target-raised',

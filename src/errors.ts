@@ -34,6 +34,7 @@ export class ConvertError extends Error {
   readonly code: string
   readonly kind: ExitKind
   readonly at: Place
+  /** What to do, in the words of the command line: `--dry-run` is the option `dryRun` of the library. */
   readonly hint: string | undefined
 
   constructor(code: string, kind: ExitKind, message: string, at: Place = {}, hint?: string, cause?: unknown) {
@@ -530,7 +531,7 @@ export function malformed(message: string, at: Place): ConvertError {
   return new ConvertError(
     'malformed',
     'model',
-    message,
+    at.path === undefined ? message : `"${at.path}" is damaged: ${message}`,
     at,
     'The file is damaged or not an ONNX model: fetch or export it again.',
   )
@@ -596,9 +597,20 @@ export function nothingToConvert(sites: number): ConvertError {
   return new ConvertError(
     'nothing-to-convert',
     'checkFailed',
-    sites === 0 ? 'the model has no attention' : 'nothing in the model was converted',
+    sites === 0 ? 'the model has no softmax and no attention operator' : 'no softmax of the model was converted',
     {},
-    'See why with: outeffhop-convert explain MODEL. --allow-none makes this a success and writes an unchanged copy.',
+    `${sites === 0 ? '' : 'The report says why. '}--allow-none makes this a success and writes an unchanged copy.`,
+  )
+}
+
+/** The operators that a conversion is spelled with came with a later opset. */
+export function opsetTooOld(opset: number, needed: number): ConvertError {
+  return new ConvertError(
+    'opset-too-old',
+    'model',
+    `the model is of opset ${opset}, and a conversion needs opset ${needed} or later`,
+    {},
+    "Export it again with a later opset, or raise it with the version converter of Python's onnx package.",
   )
 }
 
@@ -665,6 +677,17 @@ export function outputIsInput(path: string): ConvertError {
     `the output "${path}" is the input, which is never changed`,
     { path },
     'Choose another name with -o FILE.',
+  )
+}
+
+/** A pipe, a socket or a device, which a file would take the place of. */
+export function outputNotFile(path: string): ConvertError {
+  return new ConvertError(
+    'output-not-file',
+    'output',
+    `"${path}" is a pipe, a socket or a device, and a model is written to a file`,
+    { path },
+    'Name a file: -o FOLDER/model.onnx.',
   )
 }
 
@@ -871,7 +894,7 @@ export function siteLeft(names: readonly string[]): ConvertError {
     'checkFailed',
     `"${first}" ${more.length > 0 ? `and ${more.length} more sites are` : 'is'} not converted, and --require-all was given`,
     { node: first },
-    'See why with: outeffhop-convert explain MODEL. --convert NAME converts a site that needs review.',
+    'The report says why. --convert NAME converts a site that needs review.',
   )
 }
 

@@ -52,5 +52,6 @@ async function calibrationOf(path: string, model: Model): Promise<CalibrationEnt
 
 /** What is said of a name or pattern that no softmax has. */
 export function patternUnused(pattern: string): string {
-  return `"${pattern}" is the name of no softmax in the model`
+  const list = /^[^{}]*,[^{}]*$/.test(pattern) ? '; several names are given one by one, or as {a,b}' : ''
+  return `"${pattern}" is the name of no softmax in the model${list}`
 }

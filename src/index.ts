@@ -65,4 +65,4 @@ export type {
 export type { Stage, Warning } from './rewrite/index.ts'
 export type { SensitivityOptions } from './sensitivity.ts'
 export { sensitivity } from './sensitivity.ts'
-export type { Form, Provider } from './targets/index.ts'
+export type { Form, Provider, TargetName } from './targets/index.ts'

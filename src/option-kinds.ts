@@ -40,6 +40,10 @@ export const convertKinds: Readonly<Record<keyof ConvertOptions, OptionKind>> = 
   sinkQuantile: optionKinds.number,
   acceptDrift: optionKinds.flag,
   optimize: optionKinds.flag,
+  quantize: {
+    what: 'the name of a recipe, or an object of settings',
+    accepts: (value) => typeof value === 'string' || optionKinds.settings.accepts(value),
+  },
   opset: optionKinds.number,
   form: optionKinds.text,
   externalData: oneOf(externalDataModes),

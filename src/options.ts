@@ -3,12 +3,17 @@ import type { DataOptions } from './data/source.ts'
 import { usage } from './errors.ts'
 import { matcher } from './names.ts'
 import type { ExternalData } from './onnx/index.ts'
+import type { QuantizationOptions } from './quantization-options.ts'
+import type { Recipe } from './quantize/recipes.ts'
 import type { PipelineSettings, SinkOf, Stage } from './rewrite/index.ts'
 import { newestRaised } from './rewrite/raise/limits.ts'
-import type { Form, Provider, TargetChoice } from './targets/index.ts'
+import type { Form, Provider, TargetChoice, TargetName } from './targets/index.ts'
 import { compareVersions, forms, providers, targets } from './targets/index.ts'
 
-/** Debatable kinds of attention that are left alone unless they are named. */
+/**
+ * Debatable kinds of attention that are left alone unless they are named: a bare weight as query, scores that compare channels,
+ * keys and values that are both constants.
+ */
 export const policyNames = ['pooling', 'channel', 'static-memories'] as const
 export type PolicyName = (typeof policyNames)[number]
 
@@ -21,7 +26,7 @@ export interface SiteOptions {
   readonly only?: NamePattern | undefined
   /** Leave these alone. */
   readonly except?: NamePattern | undefined
-  /** Convert these whatever was found: the way to decide a site whose verdict is `review`. */
+  /** Convert these whatever they are for: the way to decide most sites whose verdict is `review`. */
   readonly force?: NamePattern | undefined
   readonly include?: readonly PolicyName[] | undefined
 }
@@ -29,7 +34,7 @@ export interface SiteOptions {
 /** Where the result will run. */
 export interface TargetOptions {
   /** `ort` (default) or `onnx`. */
-  readonly target?: string | undefined
+  readonly target?: TargetName | undefined
   /** The oldest version that must run the result, such as `1.20`. */
   readonly targetVersion?: string | undefined
   /** Default `any`: only what is right on every execution provider. */
@@ -62,6 +67,11 @@ export interface ConvertOptions extends SiteOptions, TargetOptions, CalibrationO
   readonly sink?: 'calibrated' | 'zero' | number | ((site: Site) => number | readonly number[]) | undefined
   /** Fold scalar arithmetic around convolutions into them, and the like: the same function, computed in fewer steps. */
   readonly optimize?: boolean | undefined
+  /**
+   * Quantize the converted model too, by a recipe or with all settings; the result is compared with the model as it was
+   * before the conversion. `int8` needs `data`, of which samples are kept back for the comparison.
+   */
+  readonly quantize?: Recipe | QuantizationOptions | undefined
   /** Raise the model to this opset, 13 to 21, where it is older and every operator can be raised. */
   readonly opset?: number | undefined
   /** Use this form wherever its conditions hold. */
@@ -88,7 +98,7 @@ export interface ConvertOptions extends SiteOptions, TargetOptions, CalibrationO
   readonly onProgress?: ((phase: Phase, done: number, total: number) => void) | undefined
 }
 
-export type Phase = 'calibrate' | 'convert' | 'write' | 'verify' | 'compare'
+export type Phase = 'calibrate' | 'convert' | 'write' | 'verify' | 'compare' | 'observe' | 'measure'
 
 /** The target an option set names. Throws `usage` for a name, version or provider that does not exist. */
 export function targetOf(options: TargetOptions & { readonly form?: Form | undefined }): TargetChoice {
@@ -135,6 +145,11 @@ export function policiesOf(options: SiteOptions): Policies {
 export function unmatched(options: SiteOptions, sites: readonly { readonly node: string }[]): string[] {
   const all = [options.only, options.except, options.force].flatMap((pattern) => listOf(pattern))
   return all.filter((pattern) => !sites.some(({ node }) => matcher(pattern)(node)))
+}
+
+/** Whether a pattern is there and fits a name. */
+export function isNamed(pattern: NamePattern | undefined, name: string): boolean {
+  return listOf(pattern).some((one) => matcher(one)(name))
 }
 
 export function sinkOf(sink: number | SinkOf): number | SinkOf {

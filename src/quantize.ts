@@ -14,17 +14,17 @@ import { split } from './held-out.ts'
 import type { Model } from './ir/index.ts'
 import type { SavedFile } from './onnx/index.ts'
 import { closeModel, modelSize, openModel, requireExternalData, saveModel } from './onnx/index.ts'
+import type { QuantizeOptions } from './quantization-options.ts'
+import { settingsOf } from './quantization-options.ts'
 import type { Quantization, QuantizationSettings } from './quantize/index.ts'
 import { choicesOf, clips } from './quantize/index.ts'
-import type { QuantizeOptions } from './quantize-options.ts'
-import { settingsOf } from './quantize-options.ts'
 import type { Attempt } from './recipe-search.ts'
 import { mostAccurate, recipeAsked, tryRecipes } from './recipe-search.ts'
 import type { ChoiceEntry, QuantizationDocument } from './report/index.ts'
 import { describeModel, describeQuantization, finite, quantizationEntry } from './report/index.ts'
 import { fewestInFloat, rank } from './sensitivity.ts'
 
-export type { QuantizeOptions, QuantizePhase } from './quantize-options.ts'
+export type { QuantizeOptions, QuantizePhase } from './quantization-options.ts'
 
 /** A quantization that a check refused, with the report that says why. Nothing was written. */
 export class QuantizationRefused extends ConvertError {
@@ -48,26 +48,39 @@ export async function quantize(path: string, options: QuantizeOptions = {}): Pro
   checkOutput(output, path, options.overwrite ?? false)
   const model = openModel(path)
   try {
-    const bytes = modelSize(model).bytes + requireExternalData(model)
-    return await new Quantizer(path, output, bytes, model, options).run()
+    return await quantizeModel({ model, file: path, original: path, output }, options)
   } finally {
     closeModel(model)
   }
 }
 
+/** A model to quantize, and what it stands for. */
+export interface QuantizationTask {
+  /** Quantized in place. */
+  readonly model: Model
+  /** A file with the model as it is. */
+  readonly file: string
+  /** What the result is compared with. */
+  readonly original: string | Uint8Array
+  readonly output: string
+}
+
+/** {@link quantize} for an opened model, which may be another one than it is compared with. */
+export function quantizeModel(task: QuantizationTask, options: QuantizeOptions): Promise<QuantizationDocument> {
+  return new Quantizer(task, options).run()
+}
+
 /** One run of {@link quantize}. */
 class Quantizer {
-  readonly #path: string
-  readonly #output: string
-  readonly #bytes: number
+  readonly #task: QuantizationTask
   readonly #model: Model
+  readonly #bytes: number
   readonly #options: QuantizeOptions
 
-  constructor(path: string, output: string, bytes: number, model: Model, options: QuantizeOptions) {
-    this.#path = path
-    this.#output = output
-    this.#bytes = bytes
-    this.#model = model
+  constructor(task: QuantizationTask, options: QuantizeOptions) {
+    this.#task = task
+    this.#model = task.model
+    this.#bytes = modelSize(task.model).bytes + requireExternalData(task.model)
     this.#options = options
   }
 
@@ -116,11 +129,7 @@ class Quantizer {
   #asked(): Asked {
     const { data, synthetic, calibration, recipe, maxDrop } = this.#options
     const written =
-      recipe === undefined || recipe === 'auto'
-        ? choiceIn(this.#model)
-        : recipe.endsWith('.onnx')
-          ? choiceInFile(recipe)
-          : undefined
+      recipe === 'auto' ? choiceIn(this.#model) : recipe?.endsWith('.onnx') ? choiceInFile(recipe) : undefined
     // Made-up inputs say nothing of the accuracy that recipes have.
     const name = written?.recipe ?? recipeAsked(this.#options, data !== undefined)
     const isStatic = name === 'auto' || choicesOf(name).recipe === 'int8'
@@ -137,13 +146,15 @@ class Quantizer {
     const histograms =
       range === undefined ? name === 'auto' || clips(name) : range !== 'min-max' && range !== 'moving-average'
     const ranges = name === 'auto' || choicesOf(name).recipe.startsWith('int8')
-    return Calibrated.of(this.#path, this.#model, { data, ranges, histograms }, this.#options)
+    return Calibrated.of(this.#task.file, this.#model, { data, ranges, histograms }, this.#options)
   }
 
   async #choose(asked: Asked, calibrated: Calibrated, data: SplitData | undefined): Promise<Made> {
     const { maxDrop } = this.#options
     const attempts =
-      asked.name === 'auto' && data ? await tryRecipes(this.#path, calibrated, data.calibration, this.#options) : []
+      asked.name === 'auto' && data
+        ? await tryRecipes(this.#task.file, calibrated, data.calibration, this.#options)
+        : []
     const recipe = asked.name === 'auto' ? mostAccurate(attempts) : asked.name
     const settings = withFloat(settingsOf(this.#options, recipe), asked.keepFloat)
     const more = data && maxDrop !== undefined ? await this.#meet(maxDrop, settings, calibrated, data) : []
@@ -159,8 +170,8 @@ class Quantizer {
     { calibration, heldOut }: SplitData,
   ): Promise<readonly string[]> {
     const { signal } = this.#options
-    const ranked = await rank(this.#path, calibrated, calibration, settings, { signal })
-    const baseline = await Baseline.open(this.#path, signal)
+    const ranked = await rank(this.#task.file, calibrated, calibration, settings, { signal })
+    const baseline = await Baseline.open(this.#task.original, signal)
     try {
       const kept = await fewestInFloat(ranked, maxDrop, (names) =>
         calibrated.candidate(withFloat(settings, names), calibration, async (file) => {
@@ -177,12 +188,12 @@ class Quantizer {
   #write(calibrated: Calibrated, accept: (temporary: string) => Promise<void>): Promise<SavedFile[]> {
     const { externalData, overwrite, hash, signal } = this.#options
     const onProgress = (done: number, total: number) => calibrated.progress('writing', done, total)
-    return saveModel(this.#model, this.#output, { externalData, overwrite, hash, signal, accept, onProgress })
+    return saveModel(this.#model, this.#task.output, { externalData, overwrite, hash, signal, accept, onProgress })
   }
 
   #compare(temporary: string, data: DataSource, calibrated: Calibrated): Promise<Comparison> {
     calibrated.progress('comparing', 0, 1)
-    return compareModels(this.#path, temporary, data.samples(), { timed: true, signal: this.#options.signal })
+    return compareModels(this.#task.original, temporary, data.samples(), { timed: true, signal: this.#options.signal })
   }
 
   #calibrationEntry({ table }: Calibrated): QuantizationDocument['calibration'] {

@@ -6,10 +6,10 @@ import type { DataSource } from './data/index.ts'
 import { ConvertError, usage } from './errors.ts'
 import { evenly } from './held-out.ts'
 import { closest } from './names.ts'
+import type { QuantizeOptions } from './quantization-options.ts'
+import { ownSettings, settingsOf } from './quantization-options.ts'
 import type { RecipeName } from './quantize/index.ts'
 import { candidates, isRecipeName, recipeNames } from './quantize/index.ts'
-import type { QuantizeOptions } from './quantize-options.ts'
-import { ownSettings, settingsOf } from './quantize-options.ts'
 
 /** What came of trying one recipe. */
 export interface Attempt {
@@ -28,7 +28,7 @@ export interface Attempt {
 export function recipeAsked(options: QuantizeOptions, hasData: boolean): RecipeName | 'auto' {
   const { recipe } = options
   const own = ownSettings(options)
-  if (recipe === undefined) return hasData && own.length === 0 ? 'auto' : 'int8'
+  if (recipe === undefined) return 'int8'
   if (recipe === 'auto') {
     if (own.length > 0)
       throw usage(`--${own[0]} is part of what --recipe auto chooses`, 'Name a recipe, or leave it out.')

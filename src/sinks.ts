@@ -3,6 +3,7 @@ import type { Site } from './attention/index.ts'
 import type { CalibrationTable, HeadRows, SinkTarget } from './calibrate/index.ts'
 import type { DataSource } from './data/index.ts'
 import { sinkDrift, sinkUnobserved, sinkWithoutCalibration, usage } from './errors.ts'
+import { split } from './held-out.ts'
 import type { Model } from './ir/index.ts'
 import type { ConvertOptions } from './options.ts'
 import { sinkOf } from './options.ts'
@@ -146,7 +147,9 @@ async function calibrationFor(model: Model, options: ConvertOptions): Promise<Ca
   }
   if (spec === undefined && !dataOptions.synthetic) return undefined
   const { openData } = await import('./data/index.ts')
-  const data = await openData(spec, model, { ...dataOptions, signal })
+  const all = await openData(spec, model, { ...dataOptions, signal })
+  // What a quantized result is compared on is not what its sinks were made by.
+  const data = options.quantize === undefined ? all : split(all).calibration
   const { collect } = await import('./calibrate/index.ts')
   const table = await collect(model, data, {
     ...{ histograms: false, moments: 'tensor', onBadSample: dataOptions.onBadSample, signal },

@@ -159,7 +159,21 @@ describe('a verdict does not depend on what changes no number', () => {
   }
 })
 
-it('a maximum that is not the maximum of the scores asks for a review', () => {
-  const model = modelOf(blockText({ normalise: 'm = ReduceMax <axes = [-1]> (s0) d = Sub (s, m) p = Softmax (d)' }))
-  expect(findSites(model).map(verdictOf)).toEqual(['review:unknown-shift'])
+const maximum = 'm = ReduceMax <axes = [-1]>'
+it.each([
+  ['of something else', `${maximum} (s0) d = Sub (s, m) p = Softmax (d)`],
+  ['before they are scaled', `${maximum} (s) d = Sub (s, m) e = Mul (d, scale) p = Softmax (e)`],
+  ['before they are masked', `${maximum} (s) d = Sub (s, m) e = Where (hide, fill, d) p = Softmax (e)`],
+  ['before they are clipped', `w = ReduceMax <keepdims = 0> (s) d = Sub (s, w) e = Clip (d, fill) p = Softmax (e)`],
+  [
+    'twice',
+    `${maximum} (s) d = Sub (s, m) e = Mul (d, scale) n = ReduceMax <axes = [-1]> (e) f = Sub (e, n) p = Softmax (f)`,
+  ],
+  [
+    'before they are scaled, with the softmax spelled out',
+    `${maximum} (s) d = Sub (s, m) e = Mul (d, scale) x1 = Exp (e) t = ReduceSum (x1, last) p = Div (x1, t)`,
+  ],
+])('a maximum that is subtracted from scores %s asks for a review', (_, normalise) => {
+  const weights = 'bool[1] hide = {0}, float fill = {-50000}, int64[1] last = {-1}'
+  expect(findSites(modelOf(blockText({ normalise, weights }))).map(verdictOf)).toEqual(['review:unknown-shift'])
 })

@@ -113,6 +113,20 @@ describe('model-local functions', () => {
     expect(sites.map(verdictOf)).toEqual(['review:callers-disagree'])
   })
 
+  it('may name values as their callers do: where an axis comes from is told all the same', () => {
+    const body = `{ qt = Transpose <perm = [0, 1, 3, 2]> (q) s = MatMul (qt, k) p = Softmax (s)
+      vt = Transpose <perm = [0, 1, 3, 2]> (v) w = MatMul (p, vt) c = Transpose <perm = [0, 1, 3, 2]> (w) }`
+    const sites = sitesOf(
+      blockText({
+        scores: '',
+        normalise: '',
+        context: 'c = local.Weigh (q, k, v)',
+        functions: `${header} Weigh (q, k, v) => (c) ${body}`,
+      }),
+    )
+    expect(sites.map(verdictOf)).toEqual(['rejected:channel-attention'])
+  })
+
   it('know weights that callers pass in', () => {
     const sites = sitesOf(
       blockText({

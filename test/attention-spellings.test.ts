@@ -78,6 +78,46 @@ describe('spellings of softmax', () => {
   }
 })
 
+describe('softmax that divides after the product with values', () => {
+  const cases: [name: string, part: BlockText][] = [
+    ['at once', { normalise: `${shifted} ${sum}`, context: 'c0 = MatMul (e, v) c = Div (c0, t)' }],
+    [
+      'by a reciprocal',
+      { normalise: `${shifted} ${sum} r = Div (one, t)`, context: 'c0 = MatMul (e, v) c = Mul (r, c0)' },
+    ],
+    [
+      'through other layouts',
+      {
+        normalise: `${shifted} t = ReduceSum <keepdims = 0> (e, last) t1 = Transpose <perm = [0, 2, 1]> (t) t2 = Unsqueeze (t1, last)`,
+        context:
+          'c0 = Einsum <equation = "bhqk,bhkd->bqhd"> (e, v) c9 = Div (c0, t2) c = Transpose <perm = [0, 2, 1, 3]> (c9)',
+      },
+    ],
+  ]
+  it.each(cases)('is seen: %s', (_, part) => {
+    const site = siteOf(part)
+    expect([verdictOf(site), site.spelling, site.output.name, site.input?.name]).toEqual([
+      'attention',
+      'exp-product-div',
+      'e',
+      's',
+    ])
+    expect(site.context?.name).toBe('c0')
+  })
+
+  it('is Softmax1 where its denominator has the extra term', () => {
+    const site = siteOf({
+      normalise: `e = Exp (s) ${sum} u = Add (t, one)`,
+      context: 'c0 = MatMul (e, v) c = Div (c0, u)',
+    })
+    expect([verdictOf(site), site.spelling, site.sink.kind]).toEqual([
+      'already-softmax1',
+      'softmax1-product-div',
+      'zero',
+    ])
+  })
+})
+
 describe('spellings of Softmax1', () => {
   const clamp = 'r = ReduceMax <axes = [-1]> (s) m = Max (r, zero)'
   const body = 'd = Sub (s, m) e = Exp (d) t = ReduceSum (e, last)'
@@ -148,6 +188,34 @@ describe('spellings of Softmax1', () => {
       'exp-minus-lse',
       0,
       { normalise: 'l = ReduceLogSumExp <axes = [-1]> (s) o = Softplus (l) d = Sub (s, o) p = Exp (d)' },
+    ],
+    [
+      'exp(x - logsumexp) over one more column',
+      'exp-minus-lse',
+      [-2],
+      {
+        weights: `${rowPads}, float sink = {-2}`,
+        normalise: 'w = Pad (s, columnPads, sink) l = ReduceLogSumExp <axes = [-1]> (w) d = Sub (s, l) p = Exp (d)',
+      },
+    ],
+    [
+      'exp(x - (max + log of the sum)) over one more column',
+      'exp-minus-lse',
+      0,
+      {
+        weights: rowPads,
+        normalise:
+          'w = Pad (s, columnPads) r = ReduceMax <axes = [-1]> (w) d = Sub (w, r) e = Exp (d) t = ReduceSum (e, last) h = Log (t) l = Add (r, h) f = Sub (s, l) p = Exp (f)',
+      },
+    ],
+    [
+      'exp(x - logaddexp(logsumexp, 0))',
+      'exp-minus-lse',
+      0,
+      {
+        normalise:
+          'l = ReduceLogSumExp <axes = [-1]> (s) e = Exp (l) a = Add (e, one) z = Log (a) d = Sub (s, z) p = Exp (d)',
+      },
     ],
     [
       'softmax times sigmoid(logsumexp)',
@@ -430,4 +498,12 @@ describe('what stands between probabilities and values', () => {
     ],
   ]
   for (const [name, part] of cases) it(`passes ${name}`, () => expect(verdictOf(siteOf(part))).toBe('attention'))
+})
+
+it('does not take a softmax for Softmax1 when only one of its contexts is scaled by sigmoid(logsumexp)', () => {
+  const site = siteOf({
+    normalise: 'p = Softmax (s) l = ReduceLogSumExp <axes = [-1]> (s) g = Sigmoid (l)',
+    context: 'c0 = MatMul (p, v) c1 = Mul (c0, g) c2 = MatMul (p, k) c = Add (c1, c2)',
+  })
+  expect(verdictOf(site)).toBe('attention')
 })

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { BlockText } from './support/attention-text.ts'
 import { blockText, opsOf, siteOf, sitesOf, verdictOf } from './support/attention-text.ts'
 
 /** A graph over x [B, S, 16] and more, with weights by name; the nodes end in y. */
@@ -57,6 +58,14 @@ describe('attention in other clothes', () => {
     'scores joined from a cache and new keys, values split': graph(
       `${qkv} ct = Transpose <perm = [0, 2, 1]> (ck) kt = Transpose <perm = [0, 2, 1]> (k) a = MatMul (q, ct) b = MatMul (q, kt) s = Concat <axis = -1> (a, b) p = Softmax (s) p1, p2 = Split <axis = -1> (p, sizes) c1 = MatMul (p1, cv) c2 = MatMul (p2, v) y = Add (c1, c2)`,
       { inputs: 'float[B, P, 16] ck, float[B, P, 16] cv, int64[2] sizes' },
+    ),
+    'scores of the largest keys only, scattered back': graph(
+      `${qkv} kt = Transpose <perm = [0, 2, 1]> (k) s = MatMul (q, kt) top, at = TopK (s, two) h = Shape (s) low = ConstantOfShape <value = float[1] {-inf}> (h) z = ScatterElements <axis = -1> (low, at, top) p = Softmax (z) y = MatMul (p, v)`,
+      { weights: 'int64[1] two = {2}' },
+    ),
+    'values weighed by what an entropy is taken of, too': graph(
+      `${qkv} kt = Transpose <perm = [0, 2, 1]> (k) s = MatMul (q, kt) p = Softmax (s) l = Log (p) e = Mul (p, l) h = ReduceSum (e, last) y = MatMul (p, v)`,
+      { outputs: 'float h' },
     ),
     'MatMulInteger on quantized tensors': graph(
       `${qkv} kt = Transpose <perm = [0, 2, 1]> (k) qq, qs, qz = DynamicQuantizeLinear (q) kq, ks, kz = DynamicQuantizeLinear (kt) i = MatMulInteger (qq, kq, qz, kz) f = Cast <to = 1> (i) ss = Mul (qs, ks) s = Mul (f, ss) p = Softmax (s) y = MatMul (p, v)`,
@@ -187,9 +196,70 @@ describe('softmax that is no attention', () => {
     ],
     [
       'additive scores of a graph network',
-      'rejected:no-score',
+      'review:pairwise-score',
       graph(
         'a = MatMul (x, one) b = Transpose <perm = [0, 2, 1]> (a) z = Add (a, b) l = LeakyRelu (z) p = Softmax (l) y = MatMul (p, x)',
+      ),
+    ],
+    [
+      'additive scores of a query (Bahdanau), which are no pooling',
+      'review:pairwise-score',
+      graph(
+        'q0 = MatMul (h, u) q = Unsqueeze (q0, middle) k = MatMul (x, w) a = Add (q, k) z = Tanh (a) s = MatMul (z, one) p = Softmax <axis = 1> (s) pt = Transpose <perm = [0, 2, 1]> (p) y = MatMul (pt, x)',
+        { inputs: 'float[B, 16] h', weights: 'int64[1] middle = {1}' },
+      ),
+    ],
+    [
+      'negative distances of keys and queries',
+      'review:pairwise-score',
+      graph(
+        `${qkv} q4 = Unsqueeze (q, two) k4 = Unsqueeze (k, middle) d = Sub (q4, k4) dd = Mul (d, d) r = ReduceSum <keepdims = 0> (dd, last) root = Sqrt (r) s = Neg (root) p = Softmax (s) y = MatMul (p, v)`,
+        { weights: 'int64[1] middle = {1}, int64[1] two = {2}' },
+      ),
+    ],
+    [
+      'the largest score of every key',
+      'review:pairwise-score',
+      graph(
+        'zt = Transpose <perm = [0, 2, 1]> (z) s0 = MatMul (x, zt) s = ReduceMax <axes = [-1], keepdims = 0> (s0) p0 = Softmax (s) p = Unsqueeze (p0, middle) y = MatMul (p, x)',
+        { inputs: 'float[B, T, 16] z', weights: 'int64[1] middle = {1}' },
+      ),
+    ],
+    [
+      'pooling whose scores are normalised by their own mean',
+      'rejected:q-is-weight',
+      graph(
+        'm = ReduceMean <axes = [1]> (x) d = Sub (x, m) s = MatMul (d, one) p = Softmax <axis = 1> (s) pt = Transpose <perm = [0, 2, 1]> (p) y = MatMul (pt, x)',
+      ),
+    ],
+    [
+      'an entropy without a lookup of values',
+      'rejected:no-value',
+      graph(
+        `${qkv} kt = Transpose <perm = [0, 2, 1]> (k) s = MatMul (q, kt) p = Softmax (s) l = Log (p) e = Mul (p, l) y = ReduceSum (e, last)`,
+      ),
+    ],
+    [
+      'weights divided by the sums of other rows after the product with values',
+      'review:late-division',
+      graph(
+        `${qkv} kt = Transpose <perm = [0, 2, 1]> (k) s = MatMul (q, kt) e = Exp (s) t = ReduceSum (e, last) tt = Transpose <perm = [0, 2, 1]> (t) c = MatMul (e, v) y = Div (c, tt)`,
+      ),
+    ],
+    [
+      'weights whose sum is read by something else, too',
+      'review:late-division',
+      graph(
+        `${qkv} kt = Transpose <perm = [0, 2, 1]> (k) s = MatMul (q, kt) e = Exp (s) t = ReduceSum (e, last) c = MatMul (e, v) y = Div (c, t)`,
+        { outputs: 'float t' },
+      ),
+    ],
+    [
+      'exponentials of scores whose normalisation cannot be read',
+      'review:unknown-normalisation',
+      graph(
+        `${qkv} kt = Transpose <perm = [0, 2, 1]> (k) s = MatMul (q, kt) e = Exp (s) ones = ConstantOfShape (shape) c = MatMul (e, v) t = MatMul (e, ones) y = Div (c, t)`,
+        { weights: 'int64[3] shape = {1, 4, 1}' },
       ),
     ],
     ['logarithms for a loss', 'rejected:log-softmax', graph('z = MatMul (x, w) y = LogSoftmax (z)')],
@@ -262,6 +332,38 @@ describe('policies', () => {
     const odd = graph('r = Relu (x) [odd] y = Softmax (r)')
     expect(verdicts(odd, { force: (name: string) => name === 'odd' })).toEqual(['attention'])
   })
+
+  it('take lookups in a table in when asked, and no expectations of a distribution', () => {
+    const lookup = graph('z = MatMul (x, w) p = Softmax (z) y = MatMul (p, u)')
+    const mean = graph('z = MatMul (x, w) p = Softmax (z) y = MatMul (p, one)')
+    expect(verdicts(lookup, { staticMemories: true })).toEqual(['attention'])
+    expect(verdicts(mean, { staticMemories: true })).toEqual(['rejected:k-is-weight'])
+  })
+
+  it('do not let a name decide what a spelling computes', () => {
+    const force = (): boolean => true
+    const padded: BlockText = {
+      weights: 'int64[8] column = {0, 0, 0, 0, 0, 0, 0, 1}, int64[1] start = {0}, int64[1] end = {-1}',
+      normalise: 'a = Pad (s, column) b = Softmax (a) p = Slice (b, start, end, last)',
+    }
+    expect(verdictOf(siteOf(padded, { force }))).toBe('already-softmax1')
+    expect(verdictOf(siteOf({ opset: 11, normalise: 'p = Softmax <axis = 2> (s)' }, { force }))).toBe(
+      'review:flattened-axes',
+    )
+    const masked: BlockText = {
+      inputs: 'float[B, 1, 1, S] keep',
+      normalise: 'e = Exp (s) w = Mul (e, keep) t = ReduceSum (w, last) p = Div (w, t)',
+    }
+    expect(verdictOf(siteOf(masked, { force }))).toBe('review:masked-exponentials')
+  })
+
+  it('turn the form whose 1 is not shifted into Softmax1 by name, and say that the outputs change', () => {
+    const normalise =
+      'm = ReduceMax <axes = [-1]> (s) d = Sub (s, m) e = Exp (d) t = ReduceSum (e, last) u = Add (t, one) p = Div (e, u)'
+    const site = siteOf({ normalise }, { force: () => true })
+    expect([verdictOf(site), site.input?.name]).toEqual(['attention', 's'])
+    expect(site.notes.join()).toMatch(/outputs change/)
+  })
 })
 
 describe('what a site tells', () => {
@@ -322,6 +424,41 @@ describe('what a site tells', () => {
     })
     expect(alibi.notes.join()).toMatch(/ALiBi/)
     expect(siteOf({}).notes).toEqual([])
+  })
+})
+
+describe('what a site tells of what follows', () => {
+  const keep = { inputs: 'float[B, 1, 1, S] keep', weights: 'float tiny = {0.000001}' }
+  const renormalised: [name: string, part: BlockText][] = [
+    ['at once', { normalise: 'a = Softmax (s) b = Mul (a, keep) t = ReduceSum (b, last) p = Div (b, t)' }],
+    [
+      'with a guard',
+      { normalise: 'a = Softmax (s) b = Mul (a, keep) t = ReduceSum (b, last) u = Add (t, tiny) p = Div (b, u)' },
+    ],
+    [
+      'after the product with values',
+      {
+        normalise: 'a = Softmax (s) p = Mul (a, keep) t = ReduceSum (p, last)',
+        context: 'c0 = MatMul (p, v) c = Div (c0, t)',
+      },
+    ],
+  ]
+  it.each(renormalised)('warns that dividing by the sum again takes a conversion back: %s', (_, part) => {
+    const site = siteOf({ ...keep, ...part })
+    expect([verdictOf(site), site.values[0]?.node.opType]).toEqual(['attention', 'MatMul'])
+    expect(site.notes.join()).toMatch(/takes back what Softmax1 changes/)
+  })
+
+  it('does not warn of a division by something else', () => {
+    const site = siteOf({ ...keep, normalise: 'a = Softmax (s) b = Mul (a, keep) p = Div (b, one)' })
+    expect(site.notes).toEqual([])
+  })
+
+  it('says how many learned queries a pooling has', () => {
+    const text = graph(
+      'wt = Transpose <perm = [1, 0]> (w) s = MatMul (x, wt) p = Softmax <axis = 1> (s) y = Einsum <equation = "bsq,bsd->bqd"> (p, x)',
+    )
+    expect(sitesOf(text)[0]?.verdict.message).toMatch(/pools with 16 learned queries "w/)
   })
 })
 

@@ -1,5 +1,17 @@
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import type { Stats } from 'node:fs'
+import {
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -68,9 +80,51 @@ describe('a new user', () => {
     const { code, err } = await run('cut.onnx')
     expect(code).toBe(3)
     expect(err).toMatch(
-      /^error: .* long, but only \d+ are left\n {2}The file is damaged or not an ONNX model: fetch or export it again\.\n$/,
+      /^error: "cut\.onnx" is damaged: .* long, but only \d+ are left\n {2}The file is damaged or not an ONNX model: fetch or export it again\.\n$/,
     )
     expect(readdirSync('.').sort()).toEqual(['cut.onnx', 'model.onnx'])
+  })
+
+  it.skipIf(process.platform === 'win32')(
+    'names a pipe or a socket as the output, which no file replaces',
+    async () => {
+      expect(spawnSync('mkfifo', ['pipe']).status).toBe(0)
+      const server = createServer().listen('socket')
+      await once(server, 'listening')
+      try {
+        for (const [name, isStill] of [
+          ['pipe', (stat: Stats) => stat.isFIFO()],
+          ['socket', (stat: Stats) => stat.isSocket()],
+        ] as const) {
+          const { code, err } = await run('model.onnx', '-o', name, '--overwrite')
+          expect({ code, err }).toEqual({
+            code: 6,
+            err: `error: "${name}" is a pipe, a socket or a device, and a model is written to a file\n  Name a file: -o FOLDER/model.onnx.\n`,
+          })
+          const { out } = await run('model.onnx', '-o', name, '--overwrite', '--json')
+          expect(JSON.parse(out).error.code).toBe('output-not-file')
+          expect(isStill(lstatSync(name))).toBe(true)
+        }
+      } finally {
+        server.close()
+      }
+    },
+  )
+
+  it.skipIf(process.platform === 'win32')('names a link as the output, which gives way to the file', async () => {
+    for (const [link, target] of [
+      ['link.onnx', 'model.onnx.bak'],
+      ['broken.onnx', 'nowhere'],
+    ] as const) {
+      if (link === 'link.onnx') writeFileSync(target, 'of somebody else')
+      symlinkSync(target, link)
+      expect((await run('model.onnx', '-o', link, '--no-verify')).code).toBe(6)
+      expect(lstatSync(link).isSymbolicLink()).toBe(true)
+      expect((await run('model.onnx', '-o', link, '--no-verify', '--overwrite')).code).toBe(0)
+      expect(lstatSync(link).isFile()).toBe(true)
+    }
+    expect(readFileSync('model.onnx.bak', 'utf8')).toBe('of somebody else')
+    expect(readdirSync('.')).not.toContain('nowhere')
   })
 
   it('names an output that is too long for the file system', async () => {

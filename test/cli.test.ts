@@ -53,7 +53,9 @@ describe('outeffhop-convert MODEL', () => {
     const { code, out, err } = await run('model.onnx')
     expect(code).toBe(0)
     expect(err).toBe('')
-    expect(out).toContain('converted  /layer.{0..1}/Softmax  (2)  zero-key')
+    expect(out).toContain(
+      'converted  /layer.{0..1}/Softmax  (2)  zero-key (a zero row of the keys gives the extra score)',
+    )
     expect(out).toContain('2 converted to Softmax1.')
     expect(out).toMatch(/Wrote model\.outeffhop\.onnx \(.*\) for ONNX Runtime 1\.\d+ and later\./)
     expect(out).toContain('sink: zero, not verified.')
@@ -87,7 +89,7 @@ describe('outeffhop-convert MODEL', () => {
       target: { name: 'ort', version: '1.20' },
       requires: { runtime: expect.any(String), provider: null },
       sink: 'zero, not verified',
-      counts: { sites: 2, converted: 2, already: 0, left: 0, review: 0 },
+      counts: { sites: 2, attention: 2, converted: 2, already: 0, left: 0, review: 0 },
       warnings: [],
     })
     expect(document.sites[0]).toMatchObject({
@@ -109,6 +111,19 @@ describe('outeffhop-convert MODEL', () => {
     expect(document.model.sha256).toMatch(/^[0-9a-f]{64}$/)
   })
 
+  it('prints the hashes that --hash asks for, in the text as in the document', async () => {
+    const document = (await run('model.onnx --json --hash --no-verify')).json()
+    const { out } = await run('model.onnx --hash --no-verify --overwrite')
+    for (const { sha256, path } of [document.model, ...document.files]) expect(out).toContain(`${sha256}  ${path}\n`)
+    expect((await run('explain model.onnx --hash')).out).toContain(`${document.model.sha256}  model.onnx\n`)
+  })
+
+  it('says why another form was not taken', async () => {
+    write('odd.onnx', attention(['/softmax']).replace('"" : 17', '"" : 7'))
+    const { out } = await run('odd.onnx --dry-run')
+    expect(out).toContain('primitives (zero-key cannot be used: Expand exists from opset 8 on)')
+  })
+
   it('leaves hashes out unless they are asked for', async () => {
     const document = (await run('model.onnx --json --no-verify')).json()
     expect([document.model.sha256, document.files[0].sha256]).toEqual([null, null])
@@ -123,7 +138,11 @@ describe('outeffhop-convert MODEL', () => {
 
   it('warns of a pattern that matches nothing', async () => {
     const { err } = await run('model.onnx --no-verify --except /layer.7/*')
-    expect(err).toContain('warning: "/layer.7/*" is the name of no softmax in the model')
+    expect(err).toContain('warning: "/layer.7/*" is the name of no softmax in the model\n')
+    const list = await run('model.onnx --dry-run --only /layer.0/Softmax,/layer.1/Softmax --allow-none')
+    expect(list.err).toContain('in the model; several names are given one by one, or as {a,b}\n')
+    const names = '--only /layer.0/Softmax --only /layer.1/Softmax'
+    expect((await run(`model.onnx --dry-run ${names}`)).out).toContain('2 converted to Softmax1')
   })
 
   it('exits 1 where nothing was converted, unless --allow-none', async () => {
@@ -152,7 +171,7 @@ describe('outeffhop-convert MODEL', () => {
     write('mixed.onnx', attention(['/softmax'], review))
     const { code, json } = await run('mixed.onnx --require-all --json')
     expect(code).toBe(1)
-    expect(json().counts).toEqual({ sites: 2, converted: 1, already: 0, left: 0, review: 1 })
+    expect(json().counts).toEqual({ sites: 2, attention: 1, converted: 1, already: 0, left: 0, review: 1 })
     expect(json().error).toMatchObject({ code: 'site-left', message: expect.stringContaining('"/fused"') })
     expect(existsSync('mixed.outeffhop.onnx')).toBe(false)
     expect((await run('model.onnx --require-all --no-verify')).code).toBe(0)
@@ -294,6 +313,7 @@ describe('explain', () => {
     const document = (await run('explain mixed.onnx --json')).json()
     expect(document).toMatchObject({ schema: 1, command: 'explain', files: [] })
     expect(document.sites.map((site: { verdict: string }) => site.verdict)).toEqual(['attention', 'review'])
+    expect(document.counts).toEqual({ sites: 2, attention: 1, converted: 0, already: 0, left: 1, review: 1 })
     expect(readdirSync('.').sort()).toEqual(['mixed.onnx', 'model.onnx'])
   })
 })
@@ -349,15 +369,23 @@ describe('passes and targets', () => {
 describe('usage', () => {
   it.each([
     ['', 2, 'outeffhop-convert MODEL [-o FILE]'],
-    ['--dry-run', 2, 'error: the model is missing'],
+    ['--dry-run', 2, 'error: no model is named\n  Name an ONNX file behind the command.'],
+    ['explain', 2, 'error: no model is named'],
     ['model.onnx --targt onnx', 2, 'Did you mean --target?'],
-    ['model.onnx --target onxn', 2, 'Choices: "ort", "onnx"'],
+    ['model.onnx -z', 2, 'there is no flag -z'],
+    ['model.onnx --target onxn', 2, 'error: --target is ort or onnx, not "onxn"\n  Did you mean --target onnx?'],
+    ['model.onnx --include foo', 2, 'error: --include is pooling, channel or static-memories, not "foo"'],
+    ['model.onnx --stop-after lower', 2, '--stop-after is recognize, hopfield, adapt or quantize, not "lower"'],
+    ['model.onnx --dry-run=yes', 2, '--dry-run takes no value, and was given "yes"'],
     ['model.onnx --target-version new', 2, '"new" is not a version of the target "ort"'],
     ['model.onnx --target onnx --target-version 1.20', 2, 'the target "onnx" has no versions'],
     ['model.onnx --sinks deep', 2, '--sinks "deep" is neither calibrated nor zero nor a number'],
     ['model.onnx --sink -inf', 2, 'is plain softmax'],
     ['model.onnx --sink 1e400', 2, 'a sink of Infinity is not'],
-    ['model.onnx --sink', 2, 'Not enough arguments following: sink'],
+    ['model.onnx --sink', 2, 'error: --sink needs a value behind it'],
+    ['model.onnx -o', 2, 'error: -o needs a value behind it'],
+    ['-', 2, 'a model cannot be read from a pipe'],
+    ['frobnicate model.onnx', 2, 'there is no command "frobnicate"'],
     ['model.onnx -o a.onnx -o b.onnx', 2, '--output is given more than once'],
     ['model.onnx other.onnx', 2, '"other.onnx" is one argument too many'],
     ['explian model.onnx', 2, 'Did you mean "explain"?'],
@@ -385,6 +413,23 @@ describe('usage', () => {
     expect(code).toBe(0)
     expect(out).toContain('outeffhop-convert')
     expect(out).toContain('--get-yargs-completions')
+  })
+
+  it.each([
+    ['--ta', ['--target', '--target-version']],
+    ['model.onnx --ver', ['--version']],
+    ['model.onnx --no-', ['--no-verify']],
+    ['model.onnx --target o', ['ort', 'onnx']],
+    ['convert model.onnx --provider web', ['webgpu']],
+    ['model.onnx --output mo', []],
+    ['explain model.onnx --o', ['--only']],
+    ['inspect --t', ['--text']],
+    ['ex', ['explain']],
+    ['explain mo', []],
+  ])('completes %j', async (line, expected) => {
+    const { code, out } = await run(`--get-yargs-completions outeffhop-convert ${line}`)
+    expect(code).toBe(0)
+    expect(out.split('\n').filter((word) => word !== '')).toEqual(expected)
   })
 })
 

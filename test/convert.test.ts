@@ -172,7 +172,7 @@ describe('convert', () => {
   })
 
   it.each<[string, ConvertOptions, string]>([
-    ['target', { target: 'ortt' }, 'There are: ort, onnx.'],
+    ['target', { target: 'ortt' as never }, 'There are: ort, onnx.'],
     ['provider', { provider: 'gpu' as 'cuda' }, 'There are: any, cpu, cuda, webgpu.'],
     [
       'form',

@@ -478,6 +478,23 @@ describe('external data that is written', () => {
       expect(readWeight(open(out())).equals(weights)).toBe(true)
     })
 
+    it.each(['home/linked.onnx', 'above.onnx'])('its data file stays while "%s" refers to it', async (name) => {
+      const [, data] = await save(inlineModel())
+      const location = basename(data?.path as string)
+      const linked = join(folder, name)
+      writeFileSync(linked, externalModel(at(name.startsWith('home') ? location : `home/${location}`)))
+      await saveModel(openModel(inlineModel(other())), out(), { overwrite: true })
+      expect(dataFiles()).toEqual([location])
+      expect(readWeight(open(linked)).equals(weights)).toBe(true)
+    })
+
+    it('its data file stays while a model beside it cannot be read', async () => {
+      const [, data] = await save(inlineModel())
+      writeFileSync(join(folder, 'home/broken.onnx'), 'no model')
+      await saveModel(openModel(inlineModel(other())), out(), { overwrite: true })
+      expect(dataFiles()).toEqual([basename(data?.path as string)])
+    })
+
     it('its data file stays while it is an input of the new one', async () => {
       const [, data] = await save(inlineModel())
       await saveModel(open(out()), out(), { externalData: 'never', overwrite: true })

@@ -23,16 +23,17 @@ interface Body {
   /** Nodes of the main graph. */
   readonly calls: string
   readonly outputs: string
+  readonly axis?: number
 }
 
 /** A model whose attention is a function without types, written for an opset of its own. */
-function modelWithFunction({ model, body, calls, outputs }: Body): Model {
+function modelWithFunction({ model, body, calls, outputs, axis = 3 }: Body): Model {
   return modelOf(`
 <ir_version: 10, opset_import: ["" : ${model}, "local" : 1]>
 main (${inputs}) => (${outputs}) { ${calls} }
 <domain: "local", opset_import: ["" : ${body}]>
 Attend (q, k, v) => (y) {
-  kt = Transpose <perm = [0, 1, 3, 2]> (k) s = MatMul (q, kt) p = Softmax <axis = 3> (s) y = MatMul (p, v)
+  kt = Transpose <perm = [0, 1, 3, 2]> (k) s = MatMul (q, kt) p = Softmax <axis = ${axis}> (s) y = MatMul (p, v)
 }`)
 }
 
@@ -96,6 +97,21 @@ describe('a function that is called in single and in half precision', () => {
       const [single, half] = await differences(built, ['y', 'z'], sink)
       expect(single).toBeLessThanOrEqual(2e-6)
       expect(half).toBeLessThanOrEqual(1e-2)
+    })
+})
+
+describe('a function whose result goes into its next call, as layers do,', () => {
+  const calls = 'a = local.Attend (in0, in1, in2) b = local.Attend (a, in1, in2) y = local.Attend (b, in1, in2)'
+  for (const form of ['zero-key', 'primitives'] as const)
+    it.each([[[0]], [[-2]]])(`is converted and right: ${form}, %j`, async (sink) => {
+      const built = modelWithFunction({ model: 17, body: 17, calls, outputs: `${type} y`, axis: -1 })
+      const sites = convert(built, { form, sink: () => (sink.length === 1 ? (sink[0] as number) : sink) })
+      expect(sites.map((site) => site.converted)).toEqual([true])
+      const [q, k, v] = qkv.map((feed) => feed.value) as [Dense, Dense, Dense]
+      const layer = (query: Dense): Dense =>
+        attend({ q: query, k, v, scale: 1, sink: (head) => sink[head % sink.length] as number }).output
+      const results = await runModel(built, { op: '', inputs: qkv, outputs: ['y'] })
+      expect(distance(results.y as Dense, layer(layer(layer(q))))).toBeLessThanOrEqual(4e-6)
     })
 })
 

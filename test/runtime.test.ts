@@ -185,6 +185,21 @@ describe.skipIf(!installed)('trying a converted model', () => {
     expect(await attempt(softmax, 'g (float[N,4] x) => (float[N,4] y) { y = Relu(x) }')).toEqual({ ran: true })
   })
 
+  it.each([
+    ['', 'k, v, , , lengths, total', ''],
+    [
+      ' that continues',
+      'k, v, past_k, past_v, lengths, total',
+      ', float[batch,2,past_sequence_length,8] past_k, float[batch,2,past_sequence_length,8] past_v',
+    ],
+  ])('tells GroupQueryAttention%s how many keys there are', async (_, inputs, past) => {
+    const kv = 'float[batch,sequence_length,16] k, float[batch,sequence_length,16] v'
+    const graph = `g (float[batch,sequence_length,32] q, ${kv}${past}, int32[batch] lengths, int32 total) => (float[batch,sequence_length,32] y) {
+      y, a, b = com.microsoft.GroupQueryAttention <num_heads = 4, kv_num_heads = 2> (q, ${inputs})
+    }`
+    expect(await attempt(graph, graph)).toEqual({ ran: true })
+  })
+
   it('tries other sizes when the first are refused', async () => {
     const single = 'g (float[N,4] x) => (float[4] y) { y = Reshape(x, s) }'.replace('{', '<int64[1] s = {4}> {')
     expect(await attempt(single, single)).toEqual({ ran: true })

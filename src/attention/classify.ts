@@ -1,6 +1,8 @@
 /** The decision list: what a normaliser is, from the contractions its axis leads to. */
 import type { Node, Value } from '../ir/index.ts'
 import { annotationOf } from '../ir/index.ts'
+import type { Facts } from '../ops/index.ts'
+import { contractedLabels } from '../ops/index.ts'
 import { builtFromSoftmax } from './approximation.ts'
 import type { Column } from './column.ts'
 import { columnOf, isHidden, isZero } from './column.ts'
@@ -9,8 +11,12 @@ import { startAt } from './cursor.ts'
 import { sigmoidGate } from './gate.ts'
 import { isConstantIn, operandKind } from './memory.ts'
 import type { Normaliser } from './normaliser.ts'
+import { pairingOf } from './pairwise.ts'
+import { peel } from './peel.ts'
 import { comparesChannels } from './provenance.ts'
-import type { Policies, Sink, Verdict } from './site.ts'
+import { columnSink } from './sink.ts'
+import type { Policies, Reason, Sink, Verdict } from './site.ts'
+import { isStatistic } from './statistic.ts'
 import { because, isAlready, isAttention, isForced, quote } from './verdict.ts'
 import type { Reached, Stop, WalkResult, Wiring } from './walk.ts'
 import { walkBack, walkForward } from './walk.ts'
@@ -20,33 +26,42 @@ export interface Finding {
   readonly verdict: Verdict
   readonly scores: readonly Reached[]
   readonly values: readonly Reached[]
+  /** Sums over the keys that are statistics of the probabilities. */
+  readonly statistics: readonly Reached[]
   readonly sink: Sink
   readonly spelling: string
 }
 
 export function classify(n: Normaliser, frame: Frame | undefined, wiring: Wiring, policies: Policies): Finding {
-  const nothing = { scores: [], values: [], sink: n.sink, spelling: n.spelling }
+  const nothing = { scores: [], values: [], statistics: [], sink: n.sink, spelling: n.spelling }
   if (n.axis === undefined) return { ...nothing, verdict: because('review', 'axis-unknown', n.node) }
   const back = walkBack(startAt(n.input, n.axis, frame), wiring)
   const forward = walkForward(startAt(n.output, n.axis, frame), wiring)
   const scores = ranked(back.reached, wiring)
-  const found = { scores, values: rankedValues(forward.reached, wiring), sink: n.sink, spelling: n.spelling }
-  const policy = byName(n, policies)
-  if (policy) return { ...found, verdict: policy }
-  if (n.problem === 'log-softmax' || n.problem === 'unshifted-one')
+  const statistics = forward.reached.filter((reached) => isStatistic(reached, n.output, wiring.facts))
+  const values = rankedValues(
+    forward.reached.filter((reached) => !statistics.includes(reached)),
+    wiring,
+  )
+  const found = { scores, values, statistics, sink: n.sink, spelling: n.spelling }
+  const named = policies.force?.(n.node.label) ?? false
+  if (!named && policies.only && !policies.only(n.node.label))
+    return { ...found, verdict: because('rejected', 'excluded', n.node) }
+  if (n.problem === 'log-softmax' || (n.problem === 'unshifted-one' && !named))
     return { ...found, verdict: because('rejected', n.problem, n.node) }
   const sunk = sinkVerdict(n, found, wiring)
   if (sunk) return { ...found, ...sunk }
+  if (named && isDecidable(n)) return { ...found, verdict: isForced(n.node) }
   const verdict = decide(n, scores, found.values, back, wiring, policies)
   return { ...found, verdict: withProblem(n, verdict, frame, wiring, policies) }
 }
 
-function byName(n: Normaliser, policies: Policies): Verdict | undefined {
-  // A user may decide what a softmax is for, not what it computes.
-  if (policies.force?.(n.node.label) && n.problem === undefined && n.axis !== undefined) return isForced(n.node)
-  if (policies.only && !policies.only(n.node.label)) return because('rejected', 'excluded', n.node)
-  return undefined
+/** A user may decide what a softmax is for, and what scores are, but not what the spelling computes. */
+function isDecidable({ axis, alsoAxes, problem }: Normaliser): boolean {
+  return axis !== undefined && alsoAxes.length === 0 && (problem === undefined || decidable.has(problem))
 }
+
+const decidable: ReadonlySet<Reason> = new Set(['unknown-shift', 'unshifted-one'])
 
 /** Softmax1 and learned sinks, however they are spelled. */
 function sinkVerdict(
@@ -90,18 +105,6 @@ function sinkSentence(node: Node, sink: Sink, how: string): Verdict {
   return isAlready(node, `${how}${value}`)
 }
 
-/**
- * n columns of logit c weigh as one of logit c + log n. Numbers that differ by head are a parameter when they are joined to
- * the scores (gpt-oss), and the chosen sinks of a Softmax1 when they are the mask of a zero key.
- */
-function columnSink(column: Column): Sink {
-  if (!Array.isArray(column.value)) return { kind: 'learned' }
-  if (column.value.length > 1 && !column.isKey) return { kind: 'learned' }
-  const more = Math.log(column.count ?? 1)
-  const value = (column.value as readonly number[]).map((c) => c + more)
-  return value.every((s) => s === 0) ? { kind: 'zero' } : { kind: 'constant', value }
-}
-
 /** The sink this program recorded when it wrote the node; its numbers are not always read off the graph. */
 function recordedSink(node: Node): Sink | undefined {
   const values = annotationOf(node, 'sink')?.split(',').map(Number)
@@ -128,20 +131,23 @@ function cuts(node: Node, axis: number, { facts }: Wiring): boolean {
   return input !== undefined && output !== undefined && facts.size(input, axis) !== facts.size(output, axis)
 }
 
-/** Softmax whose context (not its probabilities) is multiplied by sigmoid(logsumexp(scores)). */
+/** Softmax whose contexts (not its probabilities) are all multiplied by sigmoid(logsumexp(scores)). */
 function lateGate(n: Normaliser, values: readonly Reached[], { facts }: Wiring): Sink | undefined {
   const sums = n.input.uses.some((u) => u.node.op === 'ReduceLogSumExp' || u.node.op === 'ReduceMax')
   if (!sums) return undefined
-  for (const { product } of values) {
-    let at: Value | undefined = product.node.output()
-    for (let i = 0; at && i < 6; i++) {
-      for (const { node, index } of at.uses) {
-        const gate = node.op === 'Mul' ? sigmoidGate(node.input(1 - index), n.input, n.output, facts) : undefined
-        if (gate) return gate.sink
-      }
-      const [next] = at.uses
-      at = next && layout.has(next.node.op) ? next.node.output() : undefined
+  const [gate, ...more] = values.map(({ product }) => gateBehind(product.node.output(), n, facts))
+  return more.every((other) => other !== undefined) ? gate : undefined
+}
+
+function gateBehind(context: Value | undefined, n: Normaliser, facts: Facts): Sink | undefined {
+  let at = context
+  for (let i = 0; at && i < 6; i++) {
+    for (const { node, index } of at.uses) {
+      const gate = node.op === 'Mul' ? sigmoidGate(node.input(1 - index), n.input, n.output, facts) : undefined
+      if (gate) return gate.sink
     }
+    const [next] = at.uses
+    at = next && layout.has(next.node.op) ? next.node.output() : undefined
   }
   return undefined
 }
@@ -162,23 +168,60 @@ function decide(
   const [score] = scores
   if (!score) {
     const carried = back.stops.some((s) => s.why === 'loop-carried') && values.length > 0
-    return carried ? because('review', 'loop-carried', node) : because('rejected', 'no-score', node, endOf(back.stops))
+    if (carried) return because('review', 'loop-carried', node)
+    return (
+      paired(n, { value: n.input, axis: n.axis, products: true }, values, facts) ??
+      because('rejected', 'no-score', node, endOf(n, back.stops))
+    )
   }
   const k = operandKind(score.own, score.cursor.frame, facts)
   const q = operandKind(score.other, score.cursor.frame, facts)
   const constantValues = values.length > 0 && values.every((v) => isConstantIn(v.own.value, v.cursor.frame, facts))
-  if (k === 'weight' || (k === 'stored' && !constantValues))
+  const memory = constantValues && policies.staticMemories && values.some((v) => isTable(v, facts))
+  if (!memory && (k === 'weight' || (k === 'stored' && !constantValues)))
     return because('rejected', 'k-is-weight', node, nameOf(score.own.value))
-  if (q === 'weight' && !policies.pooling) return because('rejected', 'q-is-weight', node, nameOf(score.other.value))
+  if (q === 'weight' && !policies.pooling)
+    return (
+      paired(n, { value: score.own.value, axis: score.axis, products: false }, values, facts) ??
+      because('rejected', 'q-is-weight', node, learnedQueries(score, facts))
+    )
   const value = values.find((v) => !isConstantIn(v.own.value, v.cursor.frame, facts)) ?? values[0]
   if (!value) return because('rejected', 'no-value', node, 'no product sums over the normalised axis')
   if (constantValues && k === 'data') return because('rejected', 'v-constant', node, nameOf(value.own.value))
   if (constantValues && q === 'data' && !policies.staticMemories) return because('rejected', 'static-memory', node)
-  if (values.some((v) => builtFromSoftmax(v.own.value, v.cursor.frame, facts)))
+  if (values.every((v) => builtFromSoftmax(v.own.value, v.cursor.frame, facts)))
     return because('rejected', 'kernel-approximation', node)
   if (comparesChannels(score, facts) && !policies.channelAttention)
     return because('rejected', 'channel-attention', node, `(${quote(score.product.node)}) `)
   return isAttention(node, score.product.node, value.product.node)
+}
+
+/** Scores that combine keys with queries otherwise than by a product may be attention, where they weigh values. */
+function paired(
+  { node }: Normaliser,
+  { value, axis, products }: { value: Value; axis: number | undefined; products: boolean },
+  values: readonly Reached[],
+  facts: Facts,
+): Verdict | undefined {
+  const weighs = values.some((v) => !isConstantIn(v.own.value, v.cursor.frame, facts))
+  const pairing = weighs && axis !== undefined ? pairingOf(value, axis, facts, products) : undefined
+  return pairing && because('review', 'pairwise-score', node, `in ${quote(pairing)}`)
+}
+
+/** Whether stored values are rows of more than one number: the mean of single numbers is what a distribution expects. */
+function isTable({ own, axis }: Reached, facts: Facts): boolean {
+  const others = (facts.shape(own.value) ?? []).filter((_, i, shape) => i - shape.length !== axis)
+  return others.some((size) => size !== 1)
+}
+
+/** The queries that are a constant: how many, and its name. */
+function learnedQueries({ product, own, other }: Reached, facts: Facts): string {
+  const shape = facts.shape(other.value) ?? []
+  const summed = contractedLabels(product)
+  const free = other.labels.slice(-shape.length).map((label, i) => [label, shape[i]] as const)
+  const sizes = free.flatMap(([label, size]) => (summed.includes(label) || own.labels.includes(label) ? [] : [size]))
+  const count = sizes.reduce<number>((all, size) => all * (typeof size === 'number' ? size : Number.NaN), 1)
+  return `${count === 1 ? 'a learned query' : Number.isNaN(count) ? 'learned queries' : `${count} learned queries`}${nameOf(other.value)}`
 }
 
 /** A verdict on attention, corrected by what keeps the spelling from being rewritten. */
@@ -229,11 +272,14 @@ function nameOf(value: Value): string {
 }
 
 /** Where a walk without scores ended, in words. */
-function endOf(stops: readonly Stop[]): string {
-  const stop = stops.find((s) => s.why === 'operator' || s.why === 'axis-lost') ?? stops[0]
+function endOf({ input }: Normaliser, stops: readonly Stop[]): string {
+  const tells = (s: Stop): boolean => (s.why === 'operator' && s.node?.op !== 'Constant') || s.why === 'axis-lost'
+  const stop = stops.find(tells) ?? stops.find((s) => s.why === 'input')
   if (stop?.node && stop.why === 'axis-lost') return `its axis is lost in the ${stop.node.op} ${quote(stop.node)}`
-  if (stop?.node) return `its input comes from the ${stop.node.op} ${quote(stop.node)}`
-  return stop?.why === 'input'
-    ? `its input is the graph input "${stop.cursor.value.name}"`
+  if (stop?.node && peel(input)?.producer === stop.node)
+    return `its input comes from the ${stop.node.op} ${quote(stop.node)}`
+  if (stop?.node) return `the way back from its input ends at the ${stop.node.op} ${quote(stop.node)}`
+  return stop
+    ? `no product of queries and keys leads from "${stop.cursor.value.name}" to it`
     : 'no product of two tensors leads to it'
 }

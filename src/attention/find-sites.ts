@@ -7,7 +7,7 @@ import { pathOf } from './cursor.ts'
 import { fusedSink, isFusedAttention, isUnknownAttention } from './fused.ts'
 import { headsOf } from './heads.ts'
 import type { Normaliser } from './normaliser.ts'
-import { normalisersIn } from './normaliser.ts'
+import { normalisersIn, suspectsAt } from './normaliser.ts'
 import { notesOn } from './notes.ts'
 import type { Contraction, Policies, Sink, Site, Step, Verdict } from './site.ts'
 import { because, isAlready } from './verdict.ts'
@@ -29,6 +29,7 @@ export function findSites(model: Model, policies: Policies = {}, facts = new Fac
 
 function sitesIn(graph: Graph, path: string, wiring: Wiring, policies: Policies): Site[] {
   const normalisers = new Map(normalisersIn(graph, wiring.facts).map((n) => [n.node, n]))
+  const known = new Set([...normalisers.values()].flatMap((n) => n.nodes))
   const sites: Site[] = []
   for (const node of graph.nodes()) {
     for (const nested of node.subgraphs)
@@ -36,8 +37,15 @@ function sitesIn(graph: Graph, path: string, wiring: Wiring, policies: Policies)
     const normaliser = normalisers.get(node)
     if (normaliser) sites.push(normaliserSite(normaliser, path, wiring, policies))
     else if (isFusedAttention(node, wiring.facts)) sites.push(...fusedSite(node, path, wiring.facts, policies))
+    else if (node.op === 'Exp' && !known.has(node)) sites.push(...suspectSite(node, path, wiring, policies))
   }
   return sites
+}
+
+/** An exponential that weighs values by scores and is no part of a softmax that is known: seen, so that it is not missed. */
+function suspectSite(node: Node, path: string, wiring: Wiring, policies: Policies): Site[] {
+  const sites = suspectsAt(node, wiring.facts).map((n) => normaliserSite(n, path, wiring, policies))
+  return sites.filter(({ verdict }) => verdict.reason === 'unknown-normalisation').slice(0, 1)
 }
 
 function normaliserSite(n: Normaliser, graphPath: string, wiring: Wiring, policies: Policies): Site {
@@ -58,6 +66,7 @@ function normaliserSite(n: Normaliser, graphPath: string, wiring: Wiring, polici
     input: n.input,
     output: n.output,
     axis: n.axis ?? -1,
+    context: n.context,
     dtype: n.input.dtype ?? n.output.dtype,
     sink: finding.sink,
     scores: finding.scores.map(contractionOf),
@@ -100,6 +109,7 @@ function fusedSite(node: Node, graphPath: string, facts: Facts, policies: Polici
       input: undefined,
       output,
       axis: -1,
+      context: undefined,
       dtype: output.dtype ?? node.input(0)?.dtype,
       sink,
       scores: [],

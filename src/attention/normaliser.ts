@@ -20,6 +20,8 @@ export interface Normaliser {
   readonly sink: Sink
   /** What keeps it from being rewritten whatever it is used for. */
   readonly problem: Reason | undefined
+  /** What is divided by the sum, where that comes after the product with values; the output then are the exponentials. */
+  readonly context?: Value
 }
 
 /** The normaliser a node is the last node of. */
@@ -54,6 +56,19 @@ export function normalisersIn(graph: Graph, facts: Facts): Normaliser[] {
   return found.filter((n) => !parts.has(n.node))
 }
 
+/**
+ * What a node may be one axis of, when it is an Exp that belongs to no softmax that is known: weights whose normalisation is
+ * spelled in a way this program does not read. Most exponentials are none; only scores on one side and values on the other tell.
+ */
+export function suspectsAt(node: Node, facts: Facts): Normaliser[] {
+  const value = node.op === 'Exp' ? node.input(0) : undefined
+  const axes = Array.from({ length: (value && facts.rank(value)) ?? 2 }, (_, i) => -1 - i)
+  return axes.flatMap((axis) => {
+    const found = value && plain(node, value, axis, 'exp')
+    return found ? [{ ...found, problem: 'unknown-normalisation' as const }] : []
+  })
+}
+
 const none: Sink = { kind: 'none' }
 
 function plain(node: Node, input: Value, axis: number | undefined, spelling: string): Normaliser | undefined {
@@ -67,7 +82,7 @@ function softmaxNode(node: Node, facts: Facts): Normaliser | undefined {
   const { axis, alsoAxes } = softmaxAxes(node, value, facts)
   const shift = axis === undefined ? undefined : maximumShift(value, axis, facts)
   const found = plain(node, shift?.input ?? value, axis, 'softmax')
-  const problem = !shift && hasForeignShift(value, facts) ? 'unknown-shift' : undefined
+  const problem = hasForeignShift(shift?.input ?? value, facts) ? 'unknown-shift' : undefined
   return found && { ...found, alsoAxes, nodes: [...(shift?.nodes ?? []), node], problem }
 }
 

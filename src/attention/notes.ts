@@ -3,6 +3,8 @@ import type { Facts } from '../ops/index.ts'
 import type { Finding } from './classify.ts'
 import type { Frame } from './cursor.ts'
 import type { Normaliser } from './normaliser.ts'
+import type { Reason } from './site.ts'
+import { renormalisation } from './statistic.ts'
 import { quote } from './verdict.ts'
 
 /** What a user should know about a site beside its verdict. */
@@ -19,9 +21,22 @@ export function notesOn(
   if (finding.verdict.kind !== 'attention') return notes
   if (n.output.outputUses > 0)
     notes.push(`Its probabilities are the graph output "${n.output.name}", which changes too.`)
-  if (!finding.scores[0]?.cursor.exact || !finding.values[0]?.cursor.exact)
+  const [statistic] = finding.statistics.filter(({ product }) => product.node.output()?.isUsed)
+  const undone = finding.values.map((value) => renormalisation(value, facts))
+  const [again] = undone
+  if (again && undone.every((node) => node !== undefined))
     notes.push(
-      'Its key axis was followed by place, not by size, between scores and values: only the softmax itself can be replaced.',
+      `Its probabilities are divided by their own sum again in ${quote(again)}, which takes back what Softmax1 changes: the outputs stay nearly the same.`,
+    )
+  else if (statistic)
+    notes.push(
+      `Its probabilities are also summed up by ${quote(statistic.product.node)} (as for an entropy), which changes too.`,
+    )
+  const change = n.problem && changes[n.problem]
+  if (change) notes.push(change)
+  if ([finding.scores[0], finding.values[0]].some((reached) => reached && !reached.cursor.exact))
+    notes.push(
+      'Its key axis was followed by place, not by size, between scores and values, which is likely and not certain.',
     )
   const quantized = n.output.uses.some(({ node }) => node.opType === 'QuantizeLinear')
   if (quantized)
@@ -33,6 +48,13 @@ export function notesOn(
     )
   }
   return notes
+}
+
+/** What a conversion by name changes beside softmax. */
+const changes: { readonly [problem in Reason]?: string } = {
+  'unknown-shift': 'What is subtracted from its scores stays, and Softmax1 does not ignore it as softmax does.',
+  'unshifted-one':
+    'Its 1 was added to a sum shifted by the maximum of the row; in Softmax1 it is exp(-max) beside that sum: the outputs change.',
 }
 
 /** An Add on the score path whose bias differs by head and key but not by query, made by scaling positions. */

@@ -32,16 +32,16 @@ function originOf(operand: Operand, axis: number, frame: Frame | undefined, fact
 
 class Trace {
   readonly #facts: Facts
-  readonly #seen = new Set<string>()
+  readonly #seen = new Map<Value, Set<number>>()
 
   constructor(facts: Facts) {
     this.#facts = facts
   }
 
   of(value: Value, axis: number, frame: Frame | undefined, depth: number): Origin {
-    const key = `${axis} ${value.name}`
-    if (depth > farthest || this.#seen.has(key)) return undefined
-    this.#seen.add(key)
+    const axes = this.#seen.get(value) ?? new Set()
+    if (depth > farthest || axes.has(axis)) return undefined
+    this.#seen.set(value, axes.add(axis))
     const node = value.producer
     if (!node) {
       const actual = frame && actualOf(value, frame)

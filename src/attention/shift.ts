@@ -20,13 +20,38 @@ export function maximumShift(value: Value, axis: number | undefined, facts: Fact
   return nodes && { input: parts.left, maximum: parts.right, nodes: [...nodes, parts.node] }
 }
 
+/** Operators between scores and softmax that a shift is looked for behind, with the inputs that carry scores. */
+const behind: ReadonlyMap<string, readonly number[]> = new Map<string, readonly number[]>([
+  ...['Cast', 'CastLike', 'Identity', 'Dropout', 'Clip', 'Reshape', 'Squeeze', 'Unsqueeze', 'Transpose'].map(
+    (op) => [op, [0]] as const,
+  ),
+  ...['Add', 'Sub', 'Mul', 'Div', 'Max', 'Min'].map((op) => [op, [0, 1]] as const),
+  ['Where', [1, 2]],
+])
+const deepest = 12
+
 /**
- * Whether a maximum is subtracted that is not the maximum of what it is subtracted from. Softmax does not care about a shift
- * of a row; Softmax1 does, and what the scores were before is not known.
+ * Whether a maximum is subtracted somewhere between scores and softmax that is not the maximum of what enters the softmax
+ * (the scores are scaled, masked or clipped behind it, or it is one of something else). Softmax does not care about a shift of
+ * a row; Softmax1 does, and what the scores were before is not known.
  */
 export function hasForeignShift(value: Value, facts: Facts): boolean {
-  const parts = difference(value, facts)
-  return parts !== undefined && maximumOf(parts.right, undefined, undefined, facts) !== undefined
+  const seen = new Set<Value>()
+  let open = [value]
+  for (let depth = 0; depth < deepest && open.length > 0; depth++) {
+    const next: Value[] = []
+    for (const at of open) {
+      if (seen.has(at) || facts.isConstant(at)) continue
+      seen.add(at)
+      const parts = difference(at, facts)
+      if (parts && maximumOf(parts.right, undefined, undefined, facts) !== undefined) return true
+      const node = at.producer
+      const ports = node ? (behind.get(node.op) ?? []) : []
+      next.push(...ports.flatMap((port) => node?.input(port) ?? []))
+    }
+    open = next
+  }
+  return false
 }
 
 function maximumOf(

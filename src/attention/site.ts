@@ -12,16 +12,19 @@ export type Reason =
   | 'fused-operator'
   | 'kernel-approximation'
   | 'k-is-weight'
+  | 'late-division'
   | 'learned-sink'
   | 'log-softmax'
   | 'loop-carried'
   | 'masked-exponentials'
   | 'no-score'
   | 'no-value'
+  | 'pairwise-score'
   | 'q-is-weight'
   | 'quantized-softmax'
   | 'static-memory'
   | 'unknown-denominator'
+  | 'unknown-normalisation'
   | 'unknown-shift'
   | 'unknown-sink'
   | 'unshifted-one'
@@ -44,7 +47,7 @@ export interface Policies {
   readonly staticMemories?: boolean
   /** Sites for which it is false are left alone. */
   readonly only?: (name: string) => boolean
-  /** Sites for which it is true are attention, whatever the walk found. */
+  /** Sites for which it is true are attention whatever the walk found, where Softmax1 can take the place of the spelling. */
   readonly force?: (name: string) => boolean
 }
 
@@ -98,6 +101,11 @@ export interface Site {
   readonly output: Value
   /** Negative axis of `input` that is normalised. */
   readonly axis: number
+  /**
+   * For a spelling that divides by the sum only after the product with values, the product that `node` divides: it is the
+   * context as soon as `output`, the exponentials, are probabilities.
+   */
+  readonly context: Value | undefined
   readonly dtype: DType | undefined
   readonly sink: Sink
   /** Score contractions, the one to rely on first. */

@@ -12,23 +12,30 @@ const sentences: Record<Reason, (node: string, detail: string) => string> = {
   'kernel-approximation': (n) =>
     `${n} is a factor of a product of softmaxes (a kernel approximation), not a lookup of values.`,
   'k-is-weight': (n, d) => `${n} scores its input against a constant${d}, as a classifier or router does.`,
+  'late-division': (n) =>
+    `${n} divides a product with values by a sum of exponentials, and that the division could come first is not certain.`,
   'learned-sink': (n, d) => `${n} has a learned sink in its denominator already${d}.`,
   'log-softmax': (n) => `${n} is a LogSoftmax whose logarithms are used: a classifier's output, not attention weights.`,
   'loop-carried': (n) => `${n} takes its scores from an earlier turn of a loop, where they cannot be followed.`,
   'masked-exponentials': (n) => `${n} masks after the exponential, which no Softmax1 expresses directly.`,
   'no-score': (n, d) => `${n} does not normalise scores of queries against keys: ${d}.`,
   'no-value': (n, d) => `${n} is not used to average values: ${d}.`,
+  'pairwise-score': (n, d) =>
+    `${n} normalises scores that combine keys with queries (${d}) otherwise than by a plain product: it may be attention.`,
   'q-is-weight': (n, d) =>
-    `${n} pools with a single learned query${d}; say so with the pooling policy if it should count.`,
+    `${n} pools with ${d}, which no projection made; say so with the pooling policy if it should count.`,
   'quantized-softmax': (n) => `${n} is a quantized softmax, which has to be dequantized first.`,
   'static-memory': (n) =>
     `${n} looks up constant keys and values; say so with the static-memories policy if it should count.`,
   'unknown-denominator': (n) => `${n} adds something unknown to its denominator.`,
+  'unknown-normalisation': (n) =>
+    `${n} turns scores into weights for values, and how they are normalised is not known.`,
   'unknown-shift': (n) =>
-    `${n} subtracts a maximum that is not the maximum of its scores, which Softmax1 would not ignore.`,
+    `${n} has a maximum subtracted that is not the maximum of what enters it, a shift that Softmax1 would not ignore.`,
   'unknown-sink': (n) => `${n} has a sink that is computed from data.`,
   'unshifted-one': (n) =>
-    `${n} adds 1 to a sum that is shifted by the row maximum (GERM's variant): that is neither softmax nor Softmax1.`,
+    `${n} is exp(x - max) / (1 + Σ exp(x - max)), as in GERM and the package softmax_one: its 1 is not shifted, so it is ` +
+    'neither softmax nor Softmax1. Convert it by name to make it Softmax1.',
   'v-constant': (n, d) => `${n} averages constants${d} (coordinates or a codebook), not values.`,
 }
 

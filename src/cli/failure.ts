@@ -1,7 +1,8 @@
-import { ConvertError, exitCodes, usage } from '../errors.ts'
+import { ConvertError, exitCodes } from '../errors.ts'
 import type { Paint } from '../report/paint.ts'
 import { commandNames } from './command.ts'
 import { paintFor } from './terminal.ts'
+import { explainUsage } from './usage.ts'
 import type { World } from './world.ts'
 
 /**
@@ -11,7 +12,8 @@ import type { World } from './world.ts'
 export function printFailure(error: unknown, argv: readonly string[], world: World): number {
   const wanted = argv.includes('--no-color') ? false : argv.includes('--color') ? true : undefined
   const paint = paintFor(world.stderr, world.env, wanted)
-  if (error instanceof Error && error.name === 'YError') return printFailure(usage(error.message), argv, world)
+  if (error instanceof Error && error.name === 'YError')
+    return printFailure(explainUsage(error.message, argv, []), argv, world)
   if (!(error instanceof ConvertError)) {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
     world.stderr.write(`${paint.bad('error:')} this is a fault of outeffhop-convert, please report it:\n${text}\n`)
@@ -32,14 +34,17 @@ function failureDocument(error: ConvertError, argv: readonly string[]): object {
 
 function describeFailure(error: ConvertError, paint: Paint): string {
   const lines = [`${paint.bad('error:')} ${error.message}`]
-  const { offset, node, value, graph } = error.at
+  const { path, offset, node, value, graph } = error.at
   const place = [
     !offset || error.message.includes(`byte ${offset}`) ? undefined : `byte ${offset}`,
     unlessNamed('node', node, error.message),
     unlessNamed('value', value, error.message),
     unlessNamed('graph', graph, error.message),
   ].filter((part) => part !== undefined)
-  if (place.length > 0) lines.push(`  at ${place.join(', ')}`)
+  // The runtime names files that are gone again.
+  const file = error.kind === 'model' && path !== undefined && !error.message.includes(path) ? [`in "${path}"`] : []
+  if (place.length > 0) lines.push(`  at ${[...place, ...file].join(', ')}`)
+  else if (file.length > 0) lines.push(`  ${file}`)
   if (error.hint !== undefined) lines.push(`  ${paint.faint(error.hint)}`)
   return lines.join('\n')
 }

@@ -1,8 +1,8 @@
 import { policyNames } from '../options.ts'
-import { forms, providers, targets } from '../targets/index.ts'
+import { forms, providers, targetNames } from '../targets/index.ts'
 import type { FlagTable } from './command.ts'
 
-/** A flag that takes names or patterns, one each time it is given. */
+/** A flag that takes a name or pattern, and more of them by being repeated. */
 const names = (describe: string) => ({ type: 'string', array: true, requiresArg: true, describe }) as const
 
 /** Flags that stand together in the help. */
@@ -20,15 +20,15 @@ export const commonFlags = grouped('General:', {
 
 /** Which softmaxes count. */
 export const siteFlags = grouped('Which softmaxes:', {
-  only: names('Convert only sites whose node name matches GLOB'),
-  except: names('Leave sites alone whose node name matches GLOB'),
-  convert: names('Convert the site NAME whatever was found: decides a site to review'),
+  only: names('Convert only sites whose node name matches GLOB (*, ?, {a,b}; may be repeated)'),
+  except: names('Leave sites alone whose node name matches GLOB (may be repeated)'),
+  convert: names('Convert the site NAME whatever was found: decides a site to review (may be repeated)'),
   include: {
     type: 'string',
     array: true,
     requiresArg: true,
     choices: policyNames,
-    describe: 'Count debatable attention too: pooling, channel or static-memories',
+    describe: 'Count debatable attention too: pooling, channel or static-memories (may be repeated)',
   },
 })
 
@@ -36,7 +36,7 @@ export const siteFlags = grouped('Which softmaxes:', {
 export const targetFlags = grouped('Target:', {
   target: {
     type: 'string',
-    choices: [...targets.keys()],
+    choices: targetNames,
     requiresArg: true,
     describe: 'What the result is for: ort (default) or onnx',
   },

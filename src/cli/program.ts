@@ -10,8 +10,9 @@ import { passesCommand } from './commands/passes.ts'
 import { quantizeCommand } from './commands/quantize.ts'
 import { sensitivityCommand } from './commands/sensitivity.ts'
 import { targetsCommand } from './commands/targets.ts'
+import { complete, completionFlag } from './complete.ts'
 import { commonFlags } from './flags.ts'
-import { checkCommand, explainUsage } from './usage.ts'
+import { checkCommand, checkSwitches, explainUsage } from './usage.ts'
 
 const commands: readonly Command[] = [
   convertCommand,
@@ -27,14 +28,19 @@ const commands: readonly Command[] = [
 const allFlags: FlagTable = Object.assign({}, commonFlags, ...commands.map((command) => command.flags))
 
 const exits =
-  'Exit codes: 0 done; 1 a check failed (nothing to convert, --require-all); 2 usage; 3 the model cannot be read or converted; ' +
+  'Exit codes: 0 done; 1 a check failed (nothing to convert, --require-all, unlike outputs); 2 usage; 3 the model cannot be read or converted; ' +
   '4 calibration data; 5 the runtime failed; 6 the output cannot be written; 70 a fault of ours; 130 interrupted.'
 
 /** Parses the arguments and runs the command they name. Throws a `usage` error for arguments that mean nothing. */
 export async function run(argv: readonly string[], environment: Environment): Promise<number> {
   const { world } = environment
   let code: number = exitCodes.done
+  if (argv[0] === completionFlag) {
+    for (const word of complete(argv.slice(1), commands)) world.stdout.write(`${word}\n`)
+    return code
+  }
   checkCommand(argv)
+  checkSwitches(argv, allFlags)
   const program = declare(argv, environment, (given) => {
     code = given
   })

@@ -1,7 +1,7 @@
 import { accessSync, constants, statSync } from 'node:fs'
 import { basename, dirname, extname, join } from 'node:path'
-import { outputExists, outputIsFolder, outputIsInput, outputNotWritable } from '../errors.ts'
-import { checkFolder, statOf } from '../onnx/write/temporary.ts'
+import { outputIsInput, outputNotWritable } from '../errors.ts'
+import { checkPlace, statOf } from '../onnx/write/temporary.ts'
 
 /** Where the conversion of `input` goes when nothing else is said: `NAME.outeffhop.onnx` beside `NAME.onnx`. */
 export function defaultOutput(input: string, extension = '.onnx'): string {
@@ -10,17 +10,13 @@ export function defaultOutput(input: string, extension = '.onnx'): string {
 
 /**
  * Refuses an output that could not be written, before any work is done: the input itself, an existing file without
- * `overwrite`, a folder, a folder that is missing or read-only.
+ * `overwrite`, a folder, a pipe or device, a folder that is missing or read-only.
  */
 export function checkOutput(output: string, input: string | undefined, overwrite: boolean): void {
-  const existing = statOf(output)
-  if (existing?.isDirectory()) throw outputIsFolder(output)
-  if (existing && input !== undefined && isSameFile(input, output)) throw outputIsInput(output)
-  if (existing && !overwrite) throw outputExists(output)
-  const folder = dirname(output)
-  checkFolder(folder)
+  if (input !== undefined && statOf(output) && isSameFile(input, output)) throw outputIsInput(output)
+  checkPlace(output, overwrite)
   try {
-    accessSync(folder, constants.W_OK)
+    accessSync(dirname(output), constants.W_OK)
   } catch (error) {
     throw outputNotWritable(output, error)
   }

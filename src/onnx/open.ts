@@ -129,7 +129,7 @@ function explained(error: unknown, source: Source, fields: Fields | undefined): 
   if (kind !== undefined) return modelNotOnnx(kind, place(source, 0))
   if (!fields || error.code === 'model-not-onnx') return error
   const version = has(fields, schema.Model.irVersion, wireType.varint)
-  return version ? error : modelNotOnnx(`it is another kind of protobuf (${error.message})`, error.at)
+  return version ? error : modelNotOnnx('it is another kind of protobuf, or damaged', error.at)
 }
 
 function has(fields: Fields, number: number, wire: number): boolean {

@@ -42,6 +42,12 @@ export const loose: AxisRule = {
   forward: (_node, input, axis) => (input === 0 ? at(0, axis, false) : []),
 }
 
+/** Elements chosen along an axis (output 0), by place: never exact. */
+export const chosen: AxisRule = {
+  back: (_node, output, axis) => (output === 0 ? at(0, axis, false) : []),
+  forward: (_node, input, axis) => (input === 0 ? at(0, axis, false) : []),
+}
+
 /** Updates written into data: both are followed by place, never exact. */
 export const scattered: AxisRule = {
   back: (_node, _output, axis) => [...at(0, axis, false), ...at(2, axis, false)],

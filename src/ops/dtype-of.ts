@@ -80,11 +80,15 @@ function passedType(value: Value, search: Search): DType | undefined {
   const fn = functionOf(value.graph)
   const index = fn?.body.inputs.indexOf(value) ?? -1
   if (!fn || index < 0) return undefined
-  const given = functions.callers(fn).flatMap((call) => call.input(index) ?? [])
-  const [type, ...others] = new Set(given.map((argument) => typeOf(argument, search)))
-  const agreed = others.length === 0 ? type : undefined
-  passed.set(value, agreed)
-  return agreed
+  const [first, ...more] = functions.callers(fn).flatMap((call) => call.input(index) ?? [])
+  // The result of one call may be passed to the next: the type of the first is assumed while the others are looked at.
+  passed.set(value, undefined)
+  const type = first && typeOf(first, search)
+  passed.set(value, type)
+  if (more.every((argument) => typeOf(argument, search) === type)) return type
+  passed.clear()
+  passed.set(value, undefined)
+  return undefined
 }
 
 const known = new Set(['', 'com.microsoft', 'outeffhop'])

@@ -237,7 +237,7 @@ const rows: Record<string, OpRecord> = {
   RandomUniformLike: random,
   OneHot: { shape: shapes.oneHotShape },
   NonZero: {},
-  TopK: { shape: shapes.rankOfFirst },
+  TopK: { passage: 'arithmetic', axes: axes.chosen, shape: shapes.rankOfFirst },
 }
 
 export const table: ReadonlyMap<string, OpRecord> = new Map(Object.entries(rows))

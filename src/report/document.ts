@@ -2,6 +2,7 @@ import type { VerdictKind } from '../attention/index.ts'
 import type { OutputSimilarity } from '../compare/index.ts'
 import type { Warning } from '../rewrite/index.ts'
 import type { CalibrationEntry } from './calibration.ts'
+import type { QuantizationEntry } from './quantization.ts'
 
 /** The number in `schema`; raised when a field changes its meaning or goes away. */
 export const schema = 1
@@ -82,6 +83,8 @@ export interface OutlierFigures {
 
 export interface Counts {
   readonly sites: number
+  /** Attention with plain softmax in the input, whether converted or left: verdicts `attention` and `fused`. */
+  readonly attention: number
   readonly converted: number
   /** Softmax1 in the input already. */
   readonly already: number
@@ -121,10 +124,14 @@ export interface ReportDocument {
   readonly calibration?: CalibrationEntry
   /** What a conversion changes; null where nothing is known of the data. */
   readonly change?: ChangeEntry | null
+  /** What became of the products with weights, where the result was quantized too; the quality is against the input model. */
+  readonly quantization?: QuantizationEntry
   /** Passes in the order they ran, with the number of places each changed. */
   readonly passes: readonly { readonly pass: string; readonly stage: string; readonly changed: number }[]
   readonly warnings: readonly Warning[]
 }
+
+const plainAttention: readonly VerdictKind[] = ['attention', 'fused']
 
 /** Counts that add up: `sites = converted + already + left + review`. */
 export function countSites(sites: readonly Pick<SiteEntry, 'verdict' | 'converted'>[]): Counts {
@@ -132,13 +139,21 @@ export function countSites(sites: readonly Pick<SiteEntry, 'verdict' | 'converte
   const converted = count((site) => site.converted)
   const already = count((site) => !site.converted && site.verdict === 'already-softmax1')
   const review = count((site) => !site.converted && site.verdict === 'review')
-  return { sites: sites.length, converted, already, review, left: sites.length - converted - already - review }
+  const attention = count((site) => plainAttention.includes(site.verdict))
+  return {
+    sites: sites.length,
+    attention,
+    converted,
+    already,
+    review,
+    left: sites.length - converted - already - review,
+  }
 }
 
 /** Sites that are attention and still normalise with plain softmax, or might: what `--require-all` refuses. */
 export function unconverted(sites: readonly SiteEntry[]): readonly SiteEntry[] {
-  const attention: readonly VerdictKind[] = ['attention', 'fused', 'review']
-  return sites.filter((site) => !site.converted && attention.includes(site.verdict))
+  const mayBe: readonly VerdictKind[] = [...plainAttention, 'review']
+  return sites.filter((site) => !site.converted && mayBe.includes(site.verdict))
 }
 
 /** Whether every attention of the input is Softmax1 already, and there is some. */

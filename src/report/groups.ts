@@ -22,7 +22,8 @@ export function groupSites(sites: readonly SiteEntry[]): SiteGroup[] {
       // Sinks of single heads differ from layer to layer; that is no other fate.
       typeof site.sink === 'number' ? site.sink : 'by head',
     ]
-    const key = [digitsOut(site.graph), digitsOut(site.node), digitsOut(site.message), ...fate].join('\n')
+    const texts = [site.graph, site.node, site.message, site.formReason ?? '']
+    const key = [...texts.map(digitsOut), ...fate].join('\n')
     const group = groups.get(key)
     if (group) group.push(site)
     else groups.set(key, [site])

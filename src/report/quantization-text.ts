@@ -1,5 +1,5 @@
 import type { Paint } from './paint.ts'
-import type { QuantizationDocument } from './quantization.ts'
+import type { QuantizationDocument, QuantizationEntry } from './quantization.ts'
 import { alignRows, count, formatBytes } from './table.ts'
 
 /** Reasons printed with names; the rest is in --json. */
@@ -12,16 +12,21 @@ export function summarizeQuantization(document: QuantizationDocument, paint: Pai
   const heading = `${paint.strong(model.path ?? 'model')}  ${paint.faint(`${formatBytes(model.bytes)}, opset ${opset}`)}`
   const lines = [heading, '']
   if (calibration.synthetic) lines.push(paint.warn('  calibrated on made-up inputs: good for a try, not for use'), '')
-  lines.push(...choiceLines(document, paint), ...floatRows(document, paint))
-  lines.push(paint.strong(`${count(q.quantized, 'product')} quantized (${q.recipe}), ${q.float} left in float.`))
-  lines.push(...qualityLines(document))
+  lines.push(...quantizationLines(q, paint))
   const [written] = files
   if (written) lines.push(`Wrote ${paint.strong(written.path)} (${formatBytes(total(document))}${ratio(q.sizeRatio)}).`)
   return `${lines.join('\n')}\n`
 }
 
+/** What was quantized and what was not, and how the result does. */
+export function quantizationLines(entry: QuantizationEntry, paint: Paint): string[] {
+  const { recipe, quantized, float } = entry
+  const counts = paint.strong(`${count(quantized, 'product')} quantized (${recipe}), ${float} left in float.`)
+  return [...choiceLines(entry, paint), ...floatRows(entry, paint), counts, ...qualityLines(entry)]
+}
+
 /** The recipes that were tried, and what stays in float for accuracy. */
-function choiceLines({ quantization: { recipe, choice } }: QuantizationDocument, paint: Paint): string[] {
+function choiceLines({ recipe, choice }: QuantizationEntry, paint: Paint): string[] {
   const rows = alignRows(
     choice.tried.map((attempt) => [
       { text: attempt.recipe === recipe ? 'taken' : 'tried', paint: paint.faint },
@@ -37,7 +42,7 @@ function choiceLines({ quantization: { recipe, choice } }: QuantizationDocument,
 }
 
 /** Products in float, those of one reason together. */
-function floatRows({ quantization: { products } }: QuantizationDocument, paint: Paint): string[] {
+function floatRows({ products }: QuantizationEntry, paint: Paint): string[] {
   const groups = new Map<string, string[]>()
   for (const { node, quantized, reason } of products) {
     if (quantized || reason === null) continue
@@ -54,7 +59,7 @@ function floatRows({ quantization: { products } }: QuantizationDocument, paint: 
   return rows.length > 0 ? [...rows, ''] : []
 }
 
-function qualityLines({ quantization: { quality, latencyRatio } }: QuantizationDocument): string[] {
+function qualityLines({ quality, latencyRatio }: QuantizationEntry): string[] {
   if (!quality) return ['The result was not run: there is no data to compare it on.']
   const { samples, cosineMean, cosineWorst, sqnrDb } = quality
   const noise = sqnrDb === null ? '' : `, SQNR ${sqnrDb.toFixed(1)} dB`

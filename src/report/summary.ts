@@ -1,10 +1,11 @@
 import { calibrationLines } from './calibration-text.ts'
 import { changeLines } from './change-text.ts'
 import type { ReportDocument, SiteEntry } from './document.ts'
-import { isAllSoftmax1, unconverted } from './document.ts'
+import { isAllSoftmax1 } from './document.ts'
 import type { SiteGroup } from './groups.ts'
 import { groupSites } from './groups.ts'
 import type { Paint } from './paint.ts'
+import { quantizationLines } from './quantization-text.ts'
 import type { Cell } from './table.ts'
 import { alignRows, count, formatBytes } from './table.ts'
 
@@ -59,7 +60,10 @@ function fate(site: SiteEntry, judged: boolean, paint: Paint): Cell {
 }
 
 function why(site: SiteEntry, paint: Paint): Cell {
-  if (site.converted) return { text: site.form ?? '' }
+  if (site.converted) {
+    const reason = site.formReason === null ? '' : ` ${paint.faint(`(${site.formReason})`)}`
+    return { text: `${site.form ?? ''}${reason}`.trimStart() }
+  }
   // The message begins with the name, which stands in the column before.
   const message = site.message.startsWith(`"${site.node}" `) ? site.message.slice(site.node.length + 3) : site.message
   return { text: message, paint: paint.faint }
@@ -69,26 +73,33 @@ function closing(document: ReportDocument, dryRun: boolean, paint: Paint): strin
   const lines = [paint.strong(countsLine(document))]
   const { counts, command, files } = document
   const [written] = files
+  if (document.quantization) lines.push(...quantizationLines(document.quantization, paint))
   if (command === 'convert' && judgesOnly(document)) lines.push('The run was to stop before anything is converted.')
   if (written !== undefined) lines.push(writtenLine(document, written, paint))
   else if (dryRun) lines.push('Nothing was written: this is a dry run.')
   else if (command === 'convert' && isAllSoftmax1(document))
     lines.push('It is a Softmax1 model already. Nothing was written.')
+  lines.push(...hashLines(document, paint))
   if (counts.converted > 0) lines.push('', ...advice(document))
   return lines
 }
 
+/** Hashes that were asked for, as `sha256sum` prints and checks them. */
+function hashLines({ model, files }: ReportDocument, paint: Paint): string[] {
+  return [model, ...files]
+    .filter((file) => file.sha256 !== null)
+    .map(({ sha256, path }) => paint.faint(`${sha256}  ${path}`))
+}
+
 function countsLine(document: ReportDocument): string {
-  const { counts, sites } = document
+  const { counts } = document
   if (counts.sites === 0) return 'The model has no softmax and no attention operator.'
   const words = (n: number, what: string) => (n > 0 ? [`${n} ${what}`] : [])
   if (judgesOnly(document)) {
-    const attention = unconverted(sites).length - counts.review
-    const left = counts.left - attention
     const parts = [
-      ...words(attention, 'attention'),
+      ...words(counts.attention, 'attention'),
       ...words(counts.already, 'Softmax1 already'),
-      ...words(left, 'left alone'),
+      ...words(counts.left - counts.attention, 'left alone'),
     ]
     return `${count(counts.sites, 'site')}: ${[...parts, ...words(counts.review, 'to review')].join(', ')}.`
   }
@@ -102,7 +113,11 @@ function writtenLine(document: ReportDocument, written: ReportDocument['files'][
   const { verification } = document
   const tested =
     verification === null ? '' : verification.ran ? ' It loads and runs.' : verification.loaded ? ' It loads.' : ''
-  return `Wrote ${paint.strong(written.path)}${more} (${formatBytes(total)})${needs(document)}.${tested}`
+  return `Wrote ${paint.strong(written.path)}${more} (${formatBytes(total)}${sizeRatio(document)})${needs(document)}.${tested}`
+}
+
+function sizeRatio({ quantization }: ReportDocument): string {
+  return quantization?.sizeRatio ? `, ${quantization.sizeRatio.toFixed(3)} of the input` : ''
 }
 
 function needs({ target, requires }: ReportDocument): string {

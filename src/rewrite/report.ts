@@ -17,6 +17,7 @@ export interface SiteReport {
   form: string | null
   /** Why this form was taken. */
   formReason: string | null
+  /** The reason goes on a sentence that begins with the form. */
   readonly rejectedForms: { readonly form: string; readonly reason: string }[]
   /** The logit added to the denominator: one number, or one per head; null for a site that has none. */
   sink: number | readonly number[] | null

@@ -44,21 +44,38 @@ export function insertSoftmax1(site: Site, sink: number | readonly number[]): No
     attributes.set('heads_merged', attr.int(site.heads.merged ? 1 : 0))
   }
   const scores = inTypeOf(site)
-  node.setOutput(node.outputs.indexOf(output), undefined)
+  const before = output.producer ?? node
+  before.setOutput(before.outputs.indexOf(output), undefined)
+  if (site.context) dropDivision(node, site.context)
   importDomain(graph, ownDomain)
   return graph.insert(
     { name: node.name, ...softmax1Op, attributes, docString: node.docString, metadata: node.metadata },
     sinkValue ? [scores, sinkValue] : [scores],
     [output],
-    node,
+    before,
   )
+}
+
+/** Of probabilities the product with values is the context itself: it takes the name of what it was divided to. */
+function dropDivision(division: Node, product: Value): void {
+  const [context, producer] = [division.output(), product.producer]
+  if (!context || !producer) return
+  division.setOutput(0, undefined)
+  division.setInput(division.inputs.indexOf(product), undefined)
+  producer.setOutput(producer.outputs.indexOf(product), context)
+  product.graph.removeValue(product)
 }
 
 /** The scores in the type of the probabilities: a spelling may hold a Cast that goes with it. */
 function inTypeOf({ input, output, graph, node }: Site): Value | undefined {
   const [from, to] = [input && dtypeOf(input), dtypeOf(output)]
   if (!input || from === undefined || to === undefined || from === to) return input
-  return new Ops({ graph, before: node, name: node.name || output.name, opset: opsetOf(graph) }).Cast(input, to)
+  return new Ops({
+    graph,
+    before: output.producer ?? node,
+    name: node.name || output.name,
+    opset: opsetOf(graph),
+  }).Cast(input, to)
 }
 
 /** The sink of a Softmax1 node. */

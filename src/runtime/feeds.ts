@@ -1,4 +1,4 @@
-import type { Dim, Model, Node, Value } from '../ir/index.ts'
+import type { Dim, Model, Node, Use, Value } from '../ir/index.ts'
 import { dtypes, isFloat, Tensor } from '../ir/index.ts'
 import { random } from './random.ts'
 import type { Feeds } from './session.ts'
@@ -23,7 +23,7 @@ const mostElements = 1 << 24
 
 /**
  * Small seeded inputs for the declared inputs of a model: normal floats, ids inside the tables they index, masks of ones,
- * positions counted up. A dimension with the same symbol has the same size everywhere; sums of symbols are understood.
+ * positions counted up, the lengths that attention is told. A dimension with the same symbol has the same size everywhere; sums of symbols are understood.
  */
 export function generateFeeds(model: Model, sizes: Sizes, seed: number): GeneratedFeeds {
   const feeds: Record<string, Tensor> = {}
@@ -37,7 +37,7 @@ export function generateFeeds(model: Model, sizes: Sizes, seed: number): Generat
     const dims = (shape ?? [undefined]).map((dim, axis) => sizeOf(dim, axis, sizes))
     const size = dims.reduce((product, dim) => product * dim, 1)
     if (size > mostElements) return { refused: `input "${value.name}" has ${size} elements` }
-    feeds[value.name] = fill(value, dtype, dims, next)
+    feeds[value.name] = fill(value, dtype, dims, sizes, next)
   }
   return { feeds }
 }
@@ -55,7 +55,7 @@ function sizeOfSymbol(symbol: string, axis: number, { batch, other, past }: Size
   return /batch|^b$|^n$|^bs$/i.test(symbol) && axis === 0 ? batch : other
 }
 
-function fill(value: Value, dtype: number, dims: readonly number[], next: () => number): Tensor {
+function fill(value: Value, dtype: number, dims: readonly number[], sizes: Sizes, next: () => number): Tensor {
   const size = dims.reduce((product, dim) => product * dim, 1)
   const numbers = (element: (i: number) => number) =>
     Tensor.of(
@@ -71,6 +71,8 @@ function fill(value: Value, dtype: number, dims: readonly number[], next: () => 
   if (name.includes('mask')) return numbers(() => 1)
   if (dtype === dtypes.bool) return numbers(() => 0)
   if (isFloat(dtype)) return size === 1 ? numbers(() => 1) : numbers(() => normal(next))
+  const length = lengthSaid(value, sizes)
+  if (length !== undefined) return numbers(() => length)
   const limit = rowsIndexedBy(value)
   if (name.includes('position')) return numbers((i) => Math.min(i % (dims.at(-1) ?? 1), (limit ?? 512) - 1))
   if (limit !== undefined) return numbers(() => Math.floor(next() * limit))
@@ -97,16 +99,43 @@ const passing = new Set([
 /** How many rows the smallest table has that the elements of `value` index; `undefined` when they index none. */
 export function rowsIndexedBy(value: Value): number | undefined {
   let smallest: number | undefined
-  const seen = new Set<Value>([value])
-  for (const current of seen) {
-    for (const { node, index } of current.uses) {
-      const rows = rowsIndexed(node, index)
-      if (rows !== undefined) smallest = Math.min(rows, smallest ?? rows)
-      const output = node.output(0)
-      if (output !== undefined && index === 0 && node.domain === '' && passing.has(node.opType)) seen.add(output)
-    }
+  for (const { node, index } of readersOf(value)) {
+    const rows = rowsIndexed(node, index)
+    if (rows !== undefined) smallest = Math.min(rows, smallest ?? rows)
   }
   return smallest
+}
+
+/** Where the elements of `value` are read, as they are. */
+function* readersOf(value: Value): Generator<Use> {
+  const seen = new Set<Value>([value])
+  for (const current of seen) {
+    for (const use of current.uses) {
+      yield use
+      const output = use.node.output(0)
+      if (output !== undefined && use.index === 0 && passing.has(use.node.op)) seen.add(output)
+    }
+  }
+}
+
+/** The number of keys, or what an operator wants of it, where `value` is told to attention; all of them count. */
+function lengthSaid(value: Value, sizes: Sizes): number | undefined {
+  for (const { node, index } of readersOf(value)) {
+    const said = lengthInputs[node.op]?.[index]
+    if (said === undefined) continue
+    const past = node.input(said.past)?.shape
+    return (past === undefined ? 0 : sizeOf(past[2], 2, sizes)) + sizes.other + said.more
+  }
+  return undefined
+}
+
+/**
+ * Inputs that hold a number of keys, less one where the operator counts so, and the input with the keys of earlier steps.
+ * Sources: ContribOperators.md, Operators.md of ONNX.
+ */
+const lengthInputs: Readonly<Record<string, Readonly<Record<number, { past: number; more: number }>>>> = {
+  'com.microsoft::GroupQueryAttention': { 5: { past: 3, more: -1 }, 6: { past: 3, more: 0 } },
+  Attention: { 6: { past: 4, more: 0 } },
 }
 
 /** Rows of the table that input `index` of `node` holds the ids for. */

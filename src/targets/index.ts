@@ -8,8 +8,8 @@ export type { FusedPart, FusedSpec } from './fused.ts'
 export { fusedNeedsProvider, fusedObjection, fusedSince } from './fused.ts'
 export type { Need, Standing } from './needs.ts'
 export { neededVersion, raisedFor, standingOf } from './needs.ts'
-export type { Form, FormConditions, FormSpec, Provider, Target, TargetChoice } from './target.ts'
-export { forms, providers } from './target.ts'
+export type { Form, FormConditions, FormSpec, Provider, Target, TargetChoice, TargetName } from './target.ts'
+export { forms, providers, targetNames } from './target.ts'
 export { compareVersions } from './version.ts'
 
 /** Every target, by name. */

@@ -1,6 +1,10 @@
 import type { DType } from '../ir/index.ts'
 import type { FusedSpec } from './fused.ts'
 
+/** What a model can be written for. */
+export const targetNames = ['ort', 'onnx'] as const
+export type TargetName = (typeof targetNames)[number]
+
 /** How Softmax1 attention is spelled in a written model. */
 export const forms = ['gqa', 'attention-zero-key', 'mha-zero-key', 'zero-key', 'function', 'primitives'] as const
 export type Form = (typeof forms)[number]
@@ -42,7 +46,7 @@ export interface FormSpec {
 
 /** A kind of runtime a model is written for. Data only. */
 export interface Target {
-  readonly name: string
+  readonly name: TargetName
   readonly summary: string
   /** Version assumed when none is given; undefined for a target without versions. */
   readonly defaultVersion: string | undefined

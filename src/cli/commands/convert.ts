@@ -1,11 +1,13 @@
 import { exitCodes, usage } from '../../errors.ts'
 import type { ConvertOptions } from '../../options.ts'
+import { recipes } from '../../quantize/recipes.ts'
 import { stages } from '../../rewrite/pass.ts'
 import type { Arguments, FlagTable } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { dataFlags, dataRequest } from '../data-flags.ts'
 import { grouped, hashFlag, siteFlags, siteOptions, targetFlags } from '../flags.ts'
 import { progressOn } from '../progress.ts'
+import { quantizationFlags, quantizationOptions, refuseIdle } from '../quantization-flags.ts'
 import { print } from '../results.ts'
 
 const flags = {
@@ -49,6 +51,15 @@ const flags = {
       describe: 'Raise the model to this opset, 13 to 21, where it is older',
     },
   }),
+  ...grouped('Quantization:', {
+    quantize: {
+      type: 'string',
+      choices: recipes,
+      requiresArg: true,
+      describe: 'Quantize the result too, by this recipe; int8 needs data',
+    },
+  }),
+  ...quantizationFlags,
   ...dataFlags,
   ...siteFlags,
   ...targetFlags,
@@ -59,9 +70,9 @@ const flags = {
     verify: { type: 'boolean', describe: 'Do not run the result in ONNX Runtime' },
     'stop-after': {
       type: 'string',
-      choices: stages,
+      choices: stages.filter((stage) => stage !== 'lower'),
       requiresArg: true,
-      describe: 'Stop after recognize, hopfield, adapt or quantize, and write text',
+      describe: 'Write the model as text after a stage: recognize, hopfield, adapt or quantize',
     },
     dump: { type: 'string', requiresArg: true, describe: 'Write the model as text to DIR after every pass' },
   }),
@@ -99,11 +110,14 @@ const phrases = {
   write: 'writing',
   verify: 'trying the result',
   compare: 'comparing both models',
+  observe: 'calibrating the converted model',
+  measure: 'measuring what rounding does',
 } as const
 
 function optionsOf(args: Arguments<typeof flags>): ConvertOptions {
   const { output, target, provider, calibration, form, overwrite, hash, verify, dump, optimize, opset } = args
   const data = dataRequest(args)
+  if (args.quantize === undefined) refuseIdle(args)
   return {
     ...siteOptions(args),
     ...{ output, target, provider, calibration, form, overwrite, hash, verify, dump, optimize, opset },
@@ -112,6 +126,7 @@ function optionsOf(args: Arguments<typeof flags>): ConvertOptions {
     dataOptions: data?.options,
     maxChange: shareOf('max-change', args['max-change']),
     sinkQuantile: shareOf('sink-quantile', args['sink-quantile']),
+    quantize: args.quantize === undefined ? undefined : { ...quantizationOptions(args), recipe: args.quantize },
     acceptDrift: args['accept-drift'],
     targetVersion: args['target-version'],
     externalData: args['external-data'],

@@ -1,5 +1,4 @@
 import { exitCodes } from '../../errors.ts'
-import type { RangeMethod } from '../../quantize/index.ts'
 import type { QuantizeOptions } from '../../quantize.ts'
 import type { QuantizationDocument } from '../../report/index.ts'
 import type { Arguments, FlagTable } from '../command.ts'
@@ -7,6 +6,7 @@ import { defineCommand } from '../command.ts'
 import { dataFlags, dataRequest } from '../data-flags.ts'
 import { grouped, hashFlag } from '../flags.ts'
 import { progressOn } from '../progress.ts'
+import { quantizationFlags, quantizationOptions } from '../quantization-flags.ts'
 import { printJson } from '../results.ts'
 import { paintFor } from '../terminal.ts'
 import type { World } from '../world.ts'
@@ -29,48 +29,17 @@ const flags = {
       type: 'string',
       requiresArg: true,
       describe:
-        'auto: the most accurate on part of the data (default with --data); int8, int8-dynamic, weights-int8, weights-int4, ' +
-        'a variant of int8 that auto tries, or a quantized model, whose choices are made again',
+        'What becomes an integer: int8 (default), int8-dynamic, weights-int8, weights-int4; auto: the most accurate ' +
+        'variant of int8 on part of the data; or a quantized model, whose choices are made again',
     },
     'max-drop': {
       type: 'number',
       requiresArg: true,
       describe: 'Keep as few products in float as bring 1 - cosine on held-out data down to this',
     },
-    range: {
-      type: 'string',
-      choices: ['min-max', 'moving-average', 'percentile', 'entropy', 'mse', 'huber'],
-      requiresArg: true,
-      describe: 'How extremes become ranges; default min-max. It holds for values whose outliers are not moved',
-    },
-    alpha: {
-      type: 'number',
-      requiresArg: true,
-      describe: 'How much of an outlier moves into the weights; default 0.75',
-    },
-    smooth: { type: 'boolean', describe: 'Do not move outliers into the weights' },
-    'reduce-range': { type: 'boolean', describe: 'Weights in 7 bits: for x64 processors without VNNI' },
-    prefer: {
-      type: 'string',
-      choices: ['accuracy', 'size'],
-      requiresArg: true,
-      describe: 'size: quantize large convolutions too; default accuracy',
-    },
     optimize: { type: 'boolean', describe: 'Do not fold scalar arithmetic around convolutions into them' },
-    'keep-float': {
-      type: 'string',
-      array: true,
-      requiresArg: true,
-      describe: 'Leave products in float whose node name matches GLOB',
-    },
   }),
-  ...grouped('Checks:', {
-    'min-cosine': {
-      type: 'number',
-      requiresArg: true,
-      describe: 'Exit 1 if outputs resemble those of MODEL less; default 0.95',
-    },
-  }),
+  ...quantizationFlags,
   ...dataFlags,
 } as const satisfies FlagTable
 
@@ -99,17 +68,12 @@ export const quantizeCommand = defineCommand({
 
 function optionsOf(args: Arguments<typeof flags>, signal: AbortSignal): QuantizeOptions {
   const request = dataRequest(args, signal)
-  const { output, overwrite, hash, calibration, recipe, range, alpha, smooth, optimize } = args
+  const { output, overwrite, hash, calibration, recipe, optimize } = args
   return {
     ...request?.options,
     data: request?.spec,
-    ...{ output, overwrite, hash, calibration, recipe, alpha, smooth, optimize },
-    range: range === 'percentile' ? { percentile: 99.999 } : (range as RangeMethod | undefined),
-    convolutions: args.prefer === 'size',
-    reduceRange: args['reduce-range'],
-    keepFloat: args['keep-float'],
-    maxDrop: args['max-drop'],
-    minCosine: args['min-cosine'],
+    ...quantizationOptions(args),
+    ...{ output, overwrite, hash, calibration, recipe, optimize, maxDrop: args['max-drop'] },
     externalData: args['external-data'],
   }
 }

@@ -1,4 +1,3 @@
-export { encodeText } from '../../wire/text.ts'
 export type { ParseOptions } from './parse.ts'
 export { parseModel } from './parse.ts'
 export type { PrintOptions } from './print.ts'

@@ -10,20 +10,13 @@ import { isInside } from '../data/location.ts'
 import { RangePayload } from '../data/range.ts'
 import type { Document } from '../document.ts'
 import { documentOf } from '../document.ts'
+import type { ExternalData } from '../external-modes.ts'
 import { schema } from '../schema.ts'
 import { DataFile } from './data-file.ts'
 import { modelPieces } from './model.ts'
 import type { Place } from './storage.ts'
 import { inPlace, StoragePlan } from './storage.ts'
 import { rangeOf } from './tensor.ts'
-
-/**
- * Where weights go. `auto`: where they are; into a file of their own when an edited model would pass what runtimes can
- * parse. `always`: those of 1 KiB and more into a file of their own; a model that has none stays one file. `never`: all into
- * the model. `link`: those of 1 KiB and more stay in the input file and the new model refers to them there.
- */
-export const externalDataModes = ['auto', 'always', 'never', 'link'] as const
-export type ExternalData = (typeof externalDataModes)[number]
 
 /** What is going to be written. */
 export interface SavePlan {

@@ -1,5 +1,5 @@
 import { lstatSync, readdirSync, rmSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { ConvertError } from '../../errors.ts'
 import { documentOf } from '../document.ts'
 import { closeModel, openModel } from '../open.ts'
@@ -14,15 +14,22 @@ export function ownData(model: string): Set<string> {
   const isOwn = dataFilesOf(basename(model))
   const named = readdirSync(folder).filter((name) => isOwn(name) && lstatSync(join(folder, name)).isFile())
   if (named.length === 0) return new Set()
-  const locations = locationsOf(model)
+  const locations = locationsOf(model) ?? new Set()
   return new Set(named.filter((name) => locations.has(name)).map((name) => join(folder, name)))
 }
 
-/** Removes the data files that neither the new model nor any of `inputs` needs. What cannot be removed stays. */
+/**
+ * Removes the data files that neither the new model nor any of `inputs` needs, nor another model beside it or in the folder
+ * above: weights may be shared by reference. What cannot be removed, or may be needed by a model that cannot be read, stays.
+ */
 export function removeStale(model: string, owned: ReadonlySet<string>, inputs: readonly string[]): void {
   if (owned.size === 0) return
-  const needed = new Set(Array.from(locationsOf(model), (location) => identity(join(dirname(model), location))))
-  for (const input of inputs) needed.add(identity(input))
+  const needed = new Set(inputs.map(identity))
+  for (const reader of [model, ...neighboursOf(model)]) {
+    const locations = locationsOf(reader)
+    if (locations === undefined) return
+    for (const location of locations) needed.add(identity(join(dirname(reader), location)))
+  }
   for (const path of owned) {
     if (needed.has(identity(path))) continue
     try {
@@ -33,8 +40,19 @@ export function removeStale(model: string, owned: ReadonlySet<string>, inputs: r
   }
 }
 
-/** What the file of a model says of its external data; nothing when it cannot be read. */
-function locationsOf(path: string): ReadonlySet<string> {
+/** Other models that can refer to files of this folder. */
+function neighboursOf(model: string): string[] {
+  const own = resolve(model)
+  return [dirname(own), dirname(dirname(own))].flatMap((folder) =>
+    readdirSync(folder, { withFileTypes: true })
+      .filter((entry) => entry.name.endsWith('.onnx') && entry.isFile())
+      .map((entry) => join(folder, entry.name))
+      .filter((path) => path !== own),
+  )
+}
+
+/** What the file of a model says of its external data; undefined when it cannot be read. */
+function locationsOf(path: string): ReadonlySet<string> | undefined {
   try {
     const model = openModel(path)
     try {
@@ -43,7 +61,7 @@ function locationsOf(path: string): ReadonlySet<string> {
       closeModel(model)
     }
   } catch (error) {
-    if (error instanceof ConvertError) return new Set()
+    if (error instanceof ConvertError) return undefined
     throw error
   }
 }

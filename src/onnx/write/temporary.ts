@@ -1,5 +1,5 @@
 import type { Stats } from 'node:fs'
-import { closeSync, existsSync, openSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, lstatSync, openSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import {
   ConvertError,
@@ -8,8 +8,10 @@ import {
   outputFull,
   outputInFile,
   outputIsFolder,
+  outputNotFile,
   outputNotWritable,
 } from '../../errors.ts'
+import { encodeText } from '../../wire/index.ts'
 
 /**
  * A file that is written under a temporary name beside its place and then put there in one step, so that nobody ever
@@ -87,6 +89,13 @@ export class TemporaryFile {
 
 let count = 0
 
+/** Writes a text in one step, and gives the number of its bytes. */
+export function placeText(path: string, text: string): number {
+  const bytes = encodeText(text)
+  placeFile(path, bytes)
+  return bytes.length
+}
+
 /** Writes a small file in one step: a reader finds what was there before, or all of it. */
 export function placeFile(path: string, bytes: Uint8Array): void {
   const file = new TemporaryFile(path, bytes.length)
@@ -99,12 +108,16 @@ export function placeFile(path: string, bytes: Uint8Array): void {
   }
 }
 
-/** Refuses a place that cannot be written to, before any work is done. */
+/**
+ * Refuses a place that cannot be written to, before any work is done. A link gives way to the file, wherever it leads: what
+ * it leads to may be shared.
+ */
 export function checkPlace(path: string, overwrite: boolean): void {
   const existing = statOf(path)
   if (existing?.isDirectory()) throw outputIsFolder(path)
-  if (existing && !overwrite) throw outputExists(path)
+  if (existing && !existing.isFile()) throw outputNotFile(path)
   checkFolder(dirname(path))
+  if (!overwrite && lstatSync(path, { throwIfNoEntry: false })) throw outputExists(path)
 }
 
 /** Refuses a folder that is missing, or is none. */

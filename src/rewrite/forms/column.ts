@@ -50,14 +50,14 @@ export class Columns {
 
   /** `operand` with a column of `fill`, for a reader before which `ops` builds. */
   with(operand: Value, axis: number, fill: number | Softmax1Sink, fit: Fit, keys: Keys, ops: Ops): Value {
-    const long = fit === 'spans' ? operand : this.#expanded(operand, axis, keys, ops)
-    if (typeof fill !== 'number') return this.#withSinks(long, operand, axis, fill, keys, ops)
+    const long = (): Value => (fit === 'spans' ? operand : this.#expanded(operand, axis, keys, ops))
+    if (typeof fill !== 'number') return this.#withSinks(long(), operand, axis, fill, keys, ops)
     const expansion = fit === 'spans' ? '' : keys.size
     const key = `${this.#id(ops.place.graph)}/${this.#id(operand)}/${axis}/${fill}/${expansion}`
     return this.#once(key, ops, () => {
       const rank = Math.max(this.facts.rank(operand) ?? 0, -axis)
       const dtype = dtypeOf(operand)
-      const padded = padColumn(long, rank, axis, fill, dtype, ops)
+      const padded = padColumn(long(), rank, axis, fill, dtype, ops)
       declare(padded, operand.shape, rank, axis, dtype, keys)
       return padded
     })

@@ -169,18 +169,27 @@ class Plan {
     this.#perHead ||= sink?.heads !== undefined
     if (exact && carrying.has(node.op)) this.#carriers.push(node)
     if (exact) this.#copy ??= passage.copy
-    return this.#follow(node, passage, exact)
+    return this.#follow(node, inputs.get(port) as Grown, passage, exact)
   }
 
-  #follow(node: Node, { outputs, content, edits }: Passage, isScore: boolean): Refusal {
+  #follow(node: Node, from: Grown, { outputs, content, edits }: Passage, isScore: boolean): Refusal {
     if (isScore && content === undefined) this.#lost ??= node
     for (const edit of edits) this.#edits.push({ node, edit })
     for (const { port, axis } of outputs) {
       const value = node.output(port)
-      const refusal = value?.isUsed ? this.#grow(this.#at(value, axis, content), isScore) : undefined
+      if (!value?.isUsed) continue
+      const refusal = this.#grow({ value, axis, content, size: this.#sizeBehind(node, from, value, axis) }, isScore)
       if (refusal !== undefined) return refusal
     }
     return undefined
+  }
+
+  /** The number of keys is that of the keys themselves, whatever name a mask that is repeated along them brings in. */
+  #sizeBehind(node: Node, from: Grown, value: Value, axis: number): Size | undefined {
+    const { facts } = this.#request.columns
+    const size = facts.size(value, axis)
+    if (typeof size === 'number') return size
+    return movesAxes(node) && size !== facts.size(from.value, from.axis) ? size : from.size
   }
 
   #measure(node: Node, axis: number): Refusal {
@@ -196,7 +205,7 @@ class Plan {
     const { content } = grown
     const holds = content !== undefined && sink.values.every((s, i) => s === content[content.length === 1 ? 0 : i])
     if (!holds) return this.#lost ? `${describe(this.#lost)} moves the score of a zero key` : 'nothing carries the sink'
-    return this.#grow(this.#at(node.output() as Value, axis, undefined), false)
+    return this.#grow({ ...grown, value: node.output() as Value, content: undefined }, false)
   }
 
   /** A product with values, whose other operand gets a zero row, or a mixing of heads, which the element passes. */
@@ -214,7 +223,7 @@ class Plan {
     }
     if (sharing.length > 0 || node.op === 'Gemm') return `${describe(node)} reads what grows`
     const content = grown.content?.every((x) => x === 0) ? grown.content : undefined
-    return this.#follow(node, { outputs: [{ port: 0, axis }], content, edits: [] }, this.#isScore(grown))
+    return this.#follow(node, grown, { outputs: [{ port: 0, axis }], content, edits: [] }, this.#isScore(grown))
   }
 
   #addRow({ node, port, value }: Operand, axis: number, keys: Grown): Refusal {

@@ -361,8 +361,8 @@ function slice(q: Question): Answer {
     const at = named < 0 ? named : rank === undefined ? undefined : named - rank
     if (at === undefined) return `${describe(node)} may cut off keys`
     if (at !== axis) continue
-    const whole =
-      typeof end === 'number' && end >= 2 ** 31 - 1 && step === 1 && (typeof start !== 'number' || start >= 0)
+    // A start that is not known may be negative, and counts from the end then.
+    const whole = typeof end === 'number' && end >= 2 ** 31 - 1 && step === 1 && typeof start === 'number' && start >= 0
     if (!whole) return `${describe(node)} cuts off keys`
   }
   return first(q)

@@ -1,4 +1,3 @@
-/** How a model is quantized, as the user says it, and as the passes take it. */
 import type { DataOptions } from './data/index.ts'
 import { matcher } from './names.ts'
 import type { NamePattern, TargetOptions } from './options.ts'
@@ -6,18 +5,27 @@ import type { QuantizationSettings, RecipeName } from './quantize/index.ts'
 import { choicesOf, defaultSettings } from './quantize/index.ts'
 
 /** How to quantize; what is left out is as the recipe says. */
-type Settings = {
-  readonly [name in keyof Omit<QuantizationSettings, 'keep' | 'recipe'>]?: QuantizationSettings[name] | undefined
+type Settings = { readonly [name in keyof Omit<QuantizationSettings, 'keep'>]?: QuantizationSettings[name] | undefined }
+
+/** What can be asked of a quantization, by itself or as the second step of a conversion. */
+export interface QuantizationOptions extends Settings {
+  /** Move outlier channels of activations into the weights. Default true. */
+  readonly smooth?: boolean | undefined
+  /** Products to leave in float, by the names of their nodes. */
+  readonly keepFloat?: NamePattern | undefined
+  /** The least mean cosine between the outputs of the result and of the input. Default 0.95. */
+  readonly minCosine?: number | undefined
 }
 
-export interface QuantizeOptions extends DataOptions, TargetOptions, Settings {
+/** What can be asked of a quantization by itself. */
+export interface QuantizeOptions extends DataOptions, TargetOptions, Omit<QuantizationOptions, 'recipe'> {
   /** The data to calibrate and to compare on: what `openData` takes. */
   readonly data?: string | undefined
   /** A calibration table to use in the place of observing the data. */
   readonly calibration?: string | undefined
   /**
    * A recipe by name, `auto` for the most accurate one on part of the data, or the path of a quantized model whose choices
-   * are to be made again. Default: `auto` with data and no setting of one's own, else `int8`.
+   * are to be made again. Default `int8`.
    */
   readonly recipe?: string | undefined
   /** File to write. Default: `NAME.int8.onnx` beside the model. */
@@ -25,16 +33,10 @@ export interface QuantizeOptions extends DataOptions, TargetOptions, Settings {
   readonly overwrite?: boolean | undefined
   readonly externalData?: 'auto' | 'always' | 'never' | 'link' | undefined
   readonly hash?: boolean | undefined
-  /** Move outlier channels of activations into the weights. Default true. */
-  readonly smooth?: boolean | undefined
   /** Fold scalar arithmetic around convolutions into them first. Default true. */
   readonly optimize?: boolean | undefined
-  /** Products to leave in float, by the names of their nodes. */
-  readonly keepFloat?: NamePattern | undefined
   /** Keep as few products in float as bring 1 - cosine, its mean on samples kept back, down to this. */
   readonly maxDrop?: number | undefined
-  /** The least mean cosine between the outputs of the result and of the input. Default 0.95. */
-  readonly minCosine?: number | undefined
   readonly onProgress?: ((phase: QuantizePhase, done: number, total: number) => void) | undefined
 }
 
@@ -53,7 +55,7 @@ export function ownSettings({ alpha, smooth, symmetrize, biasCorrection, range }
 }
 
 /** The settings of a recipe, changed where the options say so. */
-export function settingsOf(options: QuantizeOptions, name: RecipeName): QuantizationSettings {
+export function settingsOf(options: Omit<QuantizationOptions, 'recipe'>, name: RecipeName): QuantizationSettings {
   const { keepFloat = [] } = options
   const patterns = (typeof keepFloat === 'string' ? [keepFloat] : keepFloat).map(matcher)
   const recipe: QuantizationSettings = { ...defaultSettings, ...choicesOf(name) }

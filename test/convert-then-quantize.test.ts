@@ -1,0 +1,105 @@
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { main } from '../src/cli/main.ts'
+import { convert } from '../src/convert.ts'
+import { verify } from '../src/ir/index.ts'
+import { openModel } from '../src/onnx/index.ts'
+import { quantize } from '../src/quantize.ts'
+import { ConversionRefused } from '../src/refused.ts'
+import { installedRuntime } from '../src/runtime/index.ts'
+import { labelledExports } from './support/exports.ts'
+import { recordedWorld } from './support/world.ts'
+
+const canRun = installedRuntime() !== undefined
+if (!canRun) console.log('skipped: quantization in ONNX Runtime, which is not installed')
+
+let folder = ''
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'outeffhop-both-'))
+})
+afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+const bert = () => labelledExports().find(([name]) => name === 'bert.eager.ts14')?.[1] as string
+const synthetic = { dataOptions: { synthetic: true, samples: 32 } } as const
+
+describe.skipIf(!canRun)('convert with --quantize', () => {
+  it('gives INT8 behind calibrated sinks that is as good as INT8 of the original, up to half as much error again', async () => {
+    const output = join(folder, 'both.onnx')
+    const { document } = await convert(bert(), { ...synthetic, output, quantize: 'int8', acceptDrift: true })
+    expect(document).toMatchObject({
+      command: 'convert',
+      sink: 'calibrated',
+      quantization: { recipe: 'int8', quantized: 13 },
+    })
+    expect(document.counts.converted).toBe(2)
+    expect(document.verification?.ran).toBe(true)
+    expect(document.files.map(({ path }) => path)).toEqual([output])
+    expect(readdirSync(folder)).toEqual(['both.onnx'])
+    verify(openModel(output))
+    const alone = await quantize(bert(), { ...synthetic.dataOptions, output: join(folder, 'int8.onnx') })
+    const [both, only] = [document.quantization?.quality, alone.quantization.quality]
+    expect(both?.samples).toBe(only?.samples)
+    expect(1 - (both?.cosineMean ?? 0)).toBeLessThan(1.5 * (1 - (only?.cosineMean ?? 0)))
+  })
+
+  it.each(['int8-dynamic', 'weights-int8', 'weights-int4'] as const)('takes the recipe %s', async (recipe) => {
+    const output = join(folder, 'both.onnx')
+    const quantizeTo = { recipe, minCosine: 0.9 }
+    const { document } = await convert(bert(), { ...synthetic, output, quantize: quantizeTo, acceptDrift: true })
+    expect(document.quantization).toMatchObject({ recipe })
+    expect(document.quantization?.quality?.cosineMean).toBeGreaterThan(0.9)
+    expect(document.counts.converted).toBe(2)
+  })
+
+  it('compares with the original: sinks that take attention away are refused, as bad rounding is', async () => {
+    const output = join(folder, 'both.onnx')
+    const options = { ...synthetic, output, quantize: 'int8', acceptDrift: true } as const
+    await expect(convert(bert(), { ...options, sink: 8 })).rejects.toMatchObject({ code: 'quantization-unlike' })
+    expect(readdirSync(folder)).toEqual([])
+  })
+
+  it('refuses a result that does not resemble the original, and writes nothing', async () => {
+    const settings = { ...synthetic, output: join(folder, 'both.onnx'), acceptDrift: true }
+    const refused = await convert(bert(), { ...settings, quantize: { minCosine: 1.5 } }).catch((error) => error)
+    expect(refused).toBeInstanceOf(ConversionRefused)
+    expect(refused).toMatchObject({ code: 'quantization-unlike', exitCode: 1 })
+    expect(refused.document.quantization.quality.cosineMean).toBeLessThan(1.5)
+    expect(readdirSync(folder)).toEqual([])
+  })
+
+  it('leaves nothing behind when it is stopped while the converted model is observed', async () => {
+    const stop = new AbortController()
+    const output = join(folder, 'both.onnx')
+    const onProgress = (phase: string) => phase === 'observe' && stop.abort()
+    const options = {
+      ...synthetic,
+      output,
+      quantize: 'int8',
+      acceptDrift: true,
+      signal: stop.signal,
+      onProgress,
+    } as const
+    await expect(convert(bert(), options)).rejects.toMatchObject({ code: 'interrupted' })
+    expect(existsSync(output)).toBe(false)
+    expect(readdirSync(folder)).toEqual([])
+  })
+
+  it('is one command with one document', async () => {
+    const world = recordedWorld()
+    const args = [bert(), '--quantize', 'int8', '--synthetic', '--samples', '8', '--accept-drift', '--json']
+    expect(await main([...args, '-o', join(folder, 'both.onnx')], world)).toBe(0)
+    const document = JSON.parse(world.out())
+    expect(document).toMatchObject({ command: 'convert', quantization: { recipe: 'int8', quantized: 13 } })
+  })
+
+  it('says what it needs: data, and the recipe the other flags are about', async () => {
+    const world = recordedWorld()
+    expect(await main([bert(), '--quantize', 'int8', '-o', join(folder, 'both.onnx')], world)).toBe(2)
+    expect(world.err()).toContain('--data')
+    const idle = recordedWorld()
+    expect(await main([bert(), '--alpha', '0.5', '-o', join(folder, 'both.onnx')], idle)).toBe(2)
+    expect(idle.err()).toContain('--quantize')
+  })
+})
