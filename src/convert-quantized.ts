@@ -3,8 +3,8 @@ import { withFile } from './calibrate/index.ts'
 import type { Model } from './ir/index.ts'
 import type { ConvertOptions, Phase } from './options.ts'
 import type { QuantizeOptions, QuantizePhase } from './quantize.ts'
-import { QuantizationRefused, quantizeModel } from './quantize.ts'
-import { ConversionRefused } from './refused.ts'
+import { quantizeModel } from './quantize.ts'
+import { ConversionRefused, QuantizationRefused } from './refused.ts'
 import type { QuantizationDocument, ReportDocument } from './report/index.ts'
 
 interface ConvertedModel {

@@ -13,12 +13,9 @@
 export type { Contraction, Heads, Policies, Reason, Sink, Site, Step, Verdict, VerdictKind } from './attention/index.ts'
 export { findSites } from './attention/index.ts'
 export type { ConvertResult, ModelInput } from './convert.ts'
-export { convert } from './convert.ts'
 export type { ExitKind, Place } from './errors.ts'
 export { ConvertError, exitCodes } from './errors.ts'
 export type { ExplainOptions } from './explain.ts'
-export { explain } from './explain.ts'
-export { inspect } from './inspect.ts'
 export type {
   Attribute,
   Attributes,
@@ -46,8 +43,7 @@ export {
 } from './onnx/index.ts'
 export type { ConvertOptions, NamePattern, Phase, PolicyName, SiteOptions, TargetOptions } from './options.ts'
 export type { QuantizeOptions, QuantizePhase } from './quantize.ts'
-export { QuantizationRefused, quantize } from './quantize.ts'
-export { ConversionRefused } from './refused.ts'
+export { ConversionRefused, QuantizationRefused } from './refused.ts'
 export type {
   ChoiceEntry,
   Counts,
@@ -66,3 +62,21 @@ export type { Stage, Warning } from './rewrite/index.ts'
 export type { SensitivityOptions } from './sensitivity.ts'
 export { sensitivity } from './sensitivity.ts'
 export type { Form, Provider, TargetName } from './targets/index.ts'
+
+// What works on whole models is loaded when it is first called: opening and saving a file needs little of it.
+
+/** Rewrites every attention softmax of a model to Softmax1 and writes the result. Options: `ConvertOptions`. */
+export const convert: typeof import('./convert.ts').convert = async (...given) =>
+  (await import('./convert.ts')).convert(...given)
+
+/** Says for every softmax of a model what it is, and why; writes nothing. Options: `ExplainOptions`. */
+export const explain: typeof import('./explain.ts').explain = async (...given) =>
+  (await import('./explain.ts')).explain(...given)
+
+/** Says what is in a model file. */
+export const inspect: typeof import('./inspect.ts').inspect = async (...given) =>
+  (await import('./inspect.ts')).inspect(...given)
+
+/** Makes an INT8 model of a float one and compares both on data that was kept back. Options: `QuantizeOptions`. */
+export const quantize: typeof import('./quantize.ts').quantize = async (...given) =>
+  (await import('./quantize.ts')).quantize(...given)

@@ -8,7 +8,7 @@ import { Baseline, compareModels } from './compare/index.ts'
 import type { DataSource } from './data/index.ts'
 import { openData } from './data/index.ts'
 import { checkOutput } from './emit/index.ts'
-import { ConvertError, quantizationNothing, quantizationUnlike, usage } from './errors.ts'
+import { quantizationNothing, quantizationUnlike, usage } from './errors.ts'
 import type { SplitData } from './held-out.ts'
 import { split } from './held-out.ts'
 import type { Model } from './ir/index.ts'
@@ -20,21 +20,12 @@ import type { Quantization, QuantizationSettings } from './quantize/index.ts'
 import { choicesOf, clips } from './quantize/index.ts'
 import type { Attempt } from './recipe-search.ts'
 import { mostAccurate, recipeAsked, tryRecipes } from './recipe-search.ts'
+import { QuantizationRefused } from './refused.ts'
 import type { ChoiceEntry, QuantizationDocument } from './report/index.ts'
 import { describeModel, describeQuantization, finite, quantizationEntry } from './report/index.ts'
 import { fewestInFloat, rank } from './sensitivity.ts'
 
 export type { QuantizeOptions, QuantizePhase } from './quantization-options.ts'
-
-/** A quantization that a check refused, with the report that says why. Nothing was written. */
-export class QuantizationRefused extends ConvertError {
-  readonly document: QuantizationDocument
-
-  constructor(reason: ConvertError, document: QuantizationDocument) {
-    super(reason.code, reason.kind, reason.message, reason.at, reason.hint)
-    this.document = document
-  }
-}
 
 /**
  * Makes an INT8 model of a float one, the attention left as it is: s8 weights, u8 activations in front of them, everything

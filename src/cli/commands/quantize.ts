@@ -48,7 +48,10 @@ export const quantizeCommand = defineCommand({
   describe: 'Make an INT8 model, its attention left as it is',
   flags,
   async run(args, { world, signal }) {
-    const { quantize, QuantizationRefused } = await import('../../quantize.ts')
+    const [{ quantize }, { QuantizationRefused }] = await Promise.all([
+      import('../../quantize.ts'),
+      import('../../refused.ts'),
+    ])
     const progress = progressOn(world.stderr, world.now)
     const onProgress: QuantizeOptions['onProgress'] = (phase, done, total) => {
       if (!args.quiet) progress.update(phase, done, total)
