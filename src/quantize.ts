@@ -128,6 +128,7 @@ class Quantizer {
       throw usage('there is no data', 'Name it with --data SOURCE, or a table with --calibration TABLE.')
     if (maxDrop !== undefined && data === undefined)
       throw usage('--max-drop needs data to measure on', 'Name it with --data SOURCE.')
+    if (maxDrop !== undefined && !(maxDrop >= 0)) throw usage(`--max-drop is a number from 0 on, not ${maxDrop}`)
     const by = written ? 'written' : name === 'auto' ? 'searched' : recipe === undefined ? 'default' : 'asked'
     return { name, by, keepFloat: written?.keepFloat ?? [] }
   }

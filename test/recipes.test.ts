@@ -153,6 +153,17 @@ describe.skipIf(!canRun)('sensitivity', () => {
 })
 
 describe.skipIf(!canRun)('--max-drop', () => {
+  it('is a number, and needs data', async () => {
+    for (const options of [
+      { data, maxDrop: Number.NaN },
+      { data, maxDrop: -1 },
+      { synthetic: true, maxDrop: 0.1 },
+    ])
+      await expect(quantize(path, { ...options, output: outputOf('out.onnx') })).rejects.toMatchObject({
+        code: 'usage',
+      })
+  })
+
   it('meets its target with fewer products in float than taking them in file order, and says which', async () => {
     const options = { data, recipe: 'int8-plain', overwrite: true, minCosine: 0 }
     const dropWith = async (keepFloat: string[]) => {
