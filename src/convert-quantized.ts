@@ -56,6 +56,8 @@ function settingsOf(options: ConvertOptions): QuantizeOptions {
 
 const phases: Readonly<Record<QuantizePhase, Phase>> = {
   calibrating: 'observe',
+  'trying recipes': 'measure',
+  'ranking products': 'measure',
   measuring: 'measure',
   writing: 'write',
   comparing: 'compare',

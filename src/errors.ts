@@ -714,6 +714,17 @@ export function outputTooLarge(path: string | undefined, bytes: number): Convert
   )
 }
 
+/** No selection of products in float comes near enough to the input. */
+export function quantizationDrop(drop: number, most: number): ConvertError {
+  return new ConvertError(
+    'quantization-drop',
+    'checkFailed',
+    `no choice of products in float brings 1 - cosine down to ${most}; with none of them it is ${drop.toPrecision(3)}`,
+    {},
+    'Embedding tables are quantized too; ask for less with a larger --max-drop. Nothing was written.',
+  )
+}
+
 /** Nothing in a model could be quantized. */
 export function quantizationNothing(products: number): ConvertError {
   return new ConvertError(

@@ -23,6 +23,14 @@ export function split(source: DataSource): SplitData {
   }
 }
 
+/** At most so many samples, evenly spread. */
+export function evenly(source: DataSource, count: number): DataSource {
+  const { size } = source
+  if (size <= count) return source
+  const edge = (position: number) => Math.floor((position * count) / size)
+  return part(source, count, (position) => edge(position + 1) > edge(position))
+}
+
 function part(source: DataSource, size: number, takes: (position: number) => boolean): DataSource {
   return {
     manifest: source.manifest,

@@ -45,6 +45,7 @@ export type { ConvertOptions, NamePattern, Phase, PolicyName, SiteOptions, Targe
 export type { QuantizeOptions, QuantizePhase } from './quantize.ts'
 export { ConversionRefused, QuantizationRefused } from './refused.ts'
 export type {
+  ChoiceEntry,
   Counts,
   FileEntry,
   Inspection,
@@ -53,10 +54,12 @@ export type {
   QuantizationDocument,
   QuantizationEntry,
   ReportDocument,
+  SensitivityDocument,
   SiteEntry,
   Verification,
 } from './report/index.ts'
 export type { Stage, Warning } from './rewrite/index.ts'
+export type { SensitivityOptions } from './sensitivity.ts'
 export type { Form, Provider, TargetName } from './targets/index.ts'
 
 // What works on whole models is loaded when it is first called: opening and saving a file needs little of it.
@@ -76,3 +79,7 @@ export const inspect: typeof import('./inspect.ts').inspect = async (...given) =
 /** Makes an INT8 model of a float one and compares both on data that was kept back. Options: `QuantizeOptions`. */
 export const quantize: typeof import('./quantize.ts').quantize = async (...given) =>
   (await import('./quantize.ts')).quantize(...given)
+
+/** Quantizes each weight product alone and says what that does to the outputs. Options: `SensitivityOptions`. */
+export const sensitivity: typeof import('./sensitivity.ts').sensitivity = async (...given) =>
+  (await import('./sensitivity.ts')).sensitivity(...given)

@@ -1,7 +1,8 @@
+import type { DataOptions } from './data/index.ts'
 import { matcher } from './names.ts'
-import type { NamePattern } from './options.ts'
-import type { QuantizationSettings } from './quantize/index.ts'
-import { defaultSettings } from './quantize/index.ts'
+import type { NamePattern, TargetOptions } from './options.ts'
+import type { QuantizationSettings, RecipeName } from './quantize/index.ts'
+import { choicesOf, defaultSettings } from './quantize/index.ts'
 
 /** How to quantize; what is left out is as the recipe says. */
 type Settings = { readonly [name in keyof Omit<QuantizationSettings, 'keep'>]?: QuantizationSettings[name] | undefined }
@@ -16,20 +17,57 @@ export interface QuantizationOptions extends Settings {
   readonly minCosine?: number | undefined
 }
 
-/** What the passes work with, every choice made. */
-export function settingsOf(options: QuantizationOptions): QuantizationSettings {
-  const { keepFloat = [], ...given } = options
+/** What can be asked of a quantization by itself. */
+export interface QuantizeOptions extends DataOptions, TargetOptions, Omit<QuantizationOptions, 'recipe'> {
+  /** The data to calibrate and to compare on: what `openData` takes. */
+  readonly data?: string | undefined
+  /** A calibration table to use in the place of observing the data. */
+  readonly calibration?: string | undefined
+  /**
+   * A recipe by name, `auto` for the most accurate one on part of the data, or the path of a quantized model whose choices
+   * are to be made again. Default `int8`.
+   */
+  readonly recipe?: string | undefined
+  /** File to write. Default: `NAME.int8.onnx` beside the model. */
+  readonly output?: string | undefined
+  readonly overwrite?: boolean | undefined
+  readonly externalData?: 'auto' | 'always' | 'never' | 'link' | undefined
+  readonly hash?: boolean | undefined
+  /** Fold scalar arithmetic around convolutions into them first. Default true. */
+  readonly optimize?: boolean | undefined
+  /** Keep as few products in float as bring 1 - cosine, its mean on samples kept back, down to this. */
+  readonly maxDrop?: number | undefined
+  readonly onProgress?: ((phase: QuantizePhase, done: number, total: number) => void) | undefined
+}
+
+export type QuantizePhase =
+  | 'calibrating'
+  | 'trying recipes'
+  | 'ranking products'
+  | 'measuring'
+  | 'writing'
+  | 'comparing'
+
+/** Settings that are part of a recipe, as far as they were given. */
+export function ownSettings({ alpha, smooth, symmetrize, biasCorrection, range }: QuantizeOptions): readonly string[] {
+  const given = { alpha, smooth, symmetrize, 'bias-correction': biasCorrection, range }
+  return Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [name]))
+}
+
+/** The settings of a recipe, changed where the options say so. */
+export function settingsOf(options: Omit<QuantizationOptions, 'recipe'>, name: RecipeName): QuantizationSettings {
+  const { keepFloat = [] } = options
   const patterns = (typeof keepFloat === 'string' ? [keepFloat] : keepFloat).map(matcher)
-  const { recipe, alpha, symmetrize, biasCorrection, range, reduceRange, embeddings, convolutions } = defaultSettings
+  const recipe: QuantizationSettings = { ...defaultSettings, ...choicesOf(name) }
   return {
-    recipe: given.recipe ?? recipe,
-    alpha: given.smooth === false ? undefined : (given.alpha ?? alpha),
-    symmetrize: given.symmetrize ?? symmetrize,
-    biasCorrection: given.biasCorrection ?? biasCorrection,
-    range: given.range ?? range,
-    reduceRange: given.reduceRange ?? reduceRange,
-    embeddings: given.embeddings ?? embeddings,
-    convolutions: given.convolutions ?? convolutions,
-    keep: (name) => patterns.some((matches) => matches(name)),
+    recipe: recipe.recipe,
+    alpha: options.smooth === false ? undefined : (options.alpha ?? recipe.alpha),
+    symmetrize: options.symmetrize ?? recipe.symmetrize,
+    biasCorrection: options.biasCorrection ?? recipe.biasCorrection,
+    range: options.range ?? recipe.range,
+    reduceRange: options.reduceRange ?? recipe.reduceRange,
+    embeddings: options.embeddings ?? recipe.embeddings,
+    convolutions: options.convolutions ?? recipe.convolutions,
+    keep: (node) => patterns.some((matches) => matches(node)),
   }
 }

@@ -1,46 +1,31 @@
 /** Quantization on one screen: observe, migrate outliers, quantize, write, compare with the input on data it has not seen. */
 import { basename, dirname, extname, join } from 'node:path'
-import { passes } from '../passes/index.ts'
-import type { CalibrationTable } from './calibrate/index.ts'
-import { checkBelongs, collect, ForeignTable, measureRounding, readTable, runOver } from './calibrate/index.ts'
+import { Calibrated } from './calibrated.ts'
+import type { Choice } from './choice.ts'
+import { choiceIn, choiceInFile, writeChoice } from './choice.ts'
 import type { Comparison } from './compare/index.ts'
-import { compareModels } from './compare/index.ts'
-import type { DataOptions, DataSource } from './data/index.ts'
+import { Baseline, compareModels } from './compare/index.ts'
+import type { DataSource } from './data/index.ts'
 import { openData } from './data/index.ts'
 import { checkOutput } from './emit/index.ts'
 import { quantizationNothing, quantizationUnlike, usage } from './errors.ts'
+import type { SplitData } from './held-out.ts'
 import { split } from './held-out.ts'
 import type { Model } from './ir/index.ts'
 import type { SavedFile } from './onnx/index.ts'
 import { closeModel, modelSize, openModel, requireExternalData, saveModel } from './onnx/index.ts'
-import { Facts } from './ops/index.ts'
-import type { TargetOptions } from './options.ts'
-import { targetOf } from './options.ts'
-import type { QuantizationOptions } from './quantization-options.ts'
+import type { QuantizeOptions } from './quantization-options.ts'
 import { settingsOf } from './quantization-options.ts'
-import { defaultSettings, findConvolutions, findProducts, Quantization } from './quantize/index.ts'
+import type { Quantization, QuantizationSettings } from './quantize/index.ts'
+import { choicesOf, clips } from './quantize/index.ts'
+import type { Attempt } from './recipe-search.ts'
+import { mostAccurate, recipeAsked, tryRecipes } from './recipe-search.ts'
 import { QuantizationRefused } from './refused.ts'
-import type { QuantizationDocument } from './report/index.ts'
-import { describeModel, describeQuantization, quantizationEntry } from './report/index.ts'
-import type { Pass, PassRun, PipelineSettings } from './rewrite/index.ts'
-import { Report, runPipeline } from './rewrite/index.ts'
+import type { ChoiceEntry, QuantizationDocument } from './report/index.ts'
+import { describeModel, describeQuantization, finite, quantizationEntry } from './report/index.ts'
+import { fewestInFloat, rank } from './sensitivity.ts'
 
-export interface QuantizeOptions extends DataOptions, TargetOptions, QuantizationOptions {
-  /** The data to calibrate and to compare on: what `openData` takes. */
-  readonly data?: string | undefined
-  /** A calibration table to use in the place of observing the data. */
-  readonly calibration?: string | undefined
-  /** File to write. Default: `NAME.int8.onnx` beside the model. */
-  readonly output?: string | undefined
-  readonly overwrite?: boolean | undefined
-  readonly externalData?: 'auto' | 'always' | 'never' | 'link' | undefined
-  readonly hash?: boolean | undefined
-  /** Fold scalar arithmetic around convolutions into them first. Default true. */
-  readonly optimize?: boolean | undefined
-  readonly onProgress?: ((phase: QuantizePhase, done: number, total: number) => void) | undefined
-}
-
-export type QuantizePhase = 'calibrating' | 'measuring' | 'writing' | 'comparing'
+export type { QuantizeOptions, QuantizePhase } from './quantization-options.ts'
 
 /**
  * Makes an INT8 model of a float one, the attention left as it is: s8 weights, u8 activations in front of them, everything
@@ -76,30 +61,12 @@ export function quantizeModel(task: QuantizationTask, options: QuantizeOptions):
   return new Quantizer(task, options).run()
 }
 
-/** DequantizeLinear takes one scale for each channel from this opset on. */
-const perChannelOpset = 13
-
-/** The passes, cut where something is measured: at the model that is calibrated, and at what its quantizers read. */
-const steps = cutSteps()
-
-function cutSteps() {
-  const all = passes.filter(({ stage }) => stage === 'adapt' || stage === 'quantize')
-  const [start, measured] = ['smooth-activations', 'insert-qdq'].map((name) => all.findIndex((p) => p.name === name))
-  const end = (measured ?? 0) + 1
-  return { prepare: all.slice(0, start), adapt: all.slice(start, end), store: all.slice(end) }
-}
-
-/** The table of a model that was not run. */
-const nothingSeen = new ForeignTable('nothing', new Map())
-
 /** One run of {@link quantize}. */
 class Quantizer {
   readonly #task: QuantizationTask
   readonly #model: Model
   readonly #bytes: number
   readonly #options: QuantizeOptions
-  readonly #report = new Report()
-  readonly #runs: PassRun[] = []
 
   constructor(task: QuantizationTask, options: QuantizeOptions) {
     this.#task = task
@@ -109,38 +76,38 @@ class Quantizer {
   }
 
   async run(): Promise<QuantizationDocument> {
-    const { data: spec, synthetic, calibration, minCosine = 0.95 } = this.#options
-    const isStatic = (this.#options.recipe ?? defaultSettings.recipe) === 'int8'
-    if (isStatic && spec === undefined && !synthetic && calibration === undefined)
-      throw usage('there is no data', 'Name it with --data SOURCE, or a table with --calibration TABLE.')
+    const { data: spec, synthetic, minCosine = 0.95 } = this.#options
+    const asked = this.#asked()
     const described = await describeModel(this.#model, this.#options)
     const source = spec === undefined && !synthetic ? undefined : await openData(spec, this.#model, this.#options)
     const data = source && split(source)
-    if (this.#options.calibration === undefined) this.#run(this.#model, steps.prepare)
-    const table = this.#isWorthCalibrating(data !== undefined) ? await this.#table(data?.calibration) : nothingSeen
-    if (this.#options.calibration !== undefined) this.#run(this.#model, steps.prepare)
-    const quantization = new Quantization(table.statistics, settingsOf(this.#options))
-    await this.#quantize(quantization, data?.calibration)
+    const calibrated = await this.#calibrated(asked, data?.calibration)
+    const made = await this.#choose(asked, calibrated, data)
+    const settings = withFloat(settingsOf(this.#options, made.recipe), made.keepFloat)
+    const quantization = await calibrated.quantize(settings, data?.calibration)
+    writeChoice(this.#model, made)
+    warnOfFloat(quantization, made, calibrated)
     const finish = (quality: Comparison | undefined, files: readonly SavedFile[]) =>
       describeQuantization({
         model: described,
-        calibration: this.#calibrationEntry(table),
+        calibration: this.#calibrationEntry(calibrated),
         quantization: quantizationEntry(
-          quantization.settings.recipe,
+          made.recipe,
+          made.entry,
           quantization.products,
           quality,
           files.length === 0 ? undefined : files.reduce((sum, file) => sum + file.bytes, 0) / this.#bytes,
         ),
         files,
-        passes: this.#runs.map(({ pass, stage, changed }) => ({ pass, stage, changed })),
+        passes: calibrated.runs.map(({ pass, stage, changed }) => ({ pass, stage, changed })),
         notes: [...(source?.notes ?? [])],
-        warnings: this.#report.warnings,
+        warnings: calibrated.report.warnings,
       })
     if (!quantization.products.some(({ quantized }) => quantized))
       throw new QuantizationRefused(quantizationNothing(quantization.products.length), finish(undefined, []))
     let quality: Comparison | undefined
-    const files = await this.#write(async (temporary) => {
-      quality = data && (await this.#compare(temporary, data.heldOut))
+    const files = await this.#write(calibrated, async (temporary) => {
+      quality = data && (await this.#compare(temporary, data.heldOut, calibrated))
       const cosine = quality?.all?.cosine.mean
       if (cosine === undefined || cosine >= minCosine) return
       const unlike = quantizationUnlike(cosine, minCosine, quantization.noisiest?.product)
@@ -149,76 +116,109 @@ class Quantizer {
     return finish(quality, files)
   }
 
-  /** A recipe that needs no ranges, or a model without anything to quantize, need not run. */
-  #isWorthCalibrating(hasData: boolean): boolean {
-    const { recipe = defaultSettings.recipe, calibration } = this.#options
-    if (!recipe.startsWith('int8') || !(hasData || calibration !== undefined)) return false
-    const facts = new Facts()
-    const { convolutions } = this.#options.convolutions ? findConvolutions(this.#model, facts) : { convolutions: [] }
-    return findProducts(this.#model, facts).products.length + convolutions.length > 0
+  /** What is to be chosen, and by whom; what is written in a model is not searched again. */
+  #asked(): Asked {
+    const { data, synthetic, calibration, recipe, maxDrop } = this.#options
+    const written =
+      recipe === 'auto' ? choiceIn(this.#model) : recipe?.endsWith('.onnx') ? choiceInFile(recipe) : undefined
+    // Made-up inputs say nothing of the accuracy that recipes have.
+    const name = written?.recipe ?? recipeAsked(this.#options, data !== undefined)
+    const isStatic = name === 'auto' || choicesOf(name).recipe === 'int8'
+    if (isStatic && data === undefined && !synthetic && calibration === undefined)
+      throw usage('there is no data', 'Name it with --data SOURCE, or a table with --calibration TABLE.')
+    if (maxDrop !== undefined && data === undefined)
+      throw usage('--max-drop needs data to measure on', 'Name it with --data SOURCE.')
+    if (maxDrop !== undefined && !(maxDrop >= 0)) throw usage(`--max-drop is a number from 0 on, not ${maxDrop}`)
+    const by = written ? 'written' : name === 'auto' ? 'searched' : recipe === undefined ? 'default' : 'asked'
+    return { name, by, keepFloat: written?.keepFloat ?? [] }
   }
 
-  async #table(data: DataSource | undefined): Promise<CalibrationTable | ForeignTable> {
-    const { calibration, range, signal, onBadSample } = this.#options
-    if (calibration !== undefined) {
-      const table = readTable(calibration)
-      checkBelongs(table, this.#model, calibration)
-      return table
-    }
-    if (data === undefined) throw usage('there is no data', 'Name it with --data SOURCE.')
-    const onProgress = ({ done, total }: { done: number; total: number }) => this.#progress('calibrating', done, total)
-    const histograms = range !== undefined && range !== 'min-max' && range !== 'moving-average'
-    return collect(this.#model, data, { histograms, signal, onBadSample, onProgress })
+  #calibrated({ name }: Asked, data: DataSource | undefined): Promise<Calibrated> {
+    const { range } = this.#options
+    const histograms =
+      range === undefined ? name === 'auto' || clips(name) : range !== 'min-max' && range !== 'moving-average'
+    const ranges = name === 'auto' || choicesOf(name).recipe.startsWith('int8')
+    return Calibrated.of(this.#task.file, this.#model, { data, ranges, histograms }, this.#options)
   }
 
-  /** Runs the passes; what rounding does to means is measured between them, on the model as it was calibrated. */
-  async #quantize(quantization: Quantization, data: DataSource | undefined): Promise<void> {
-    this.#run(this.#model, steps.adapt, quantization)
-    if (data && quantization.settings.biasCorrection) await this.#measure(quantization, data)
-    this.#run(this.#model, steps.store, quantization)
+  async #choose(asked: Asked, calibrated: Calibrated, data: SplitData | undefined): Promise<Made> {
+    const { maxDrop } = this.#options
+    const attempts =
+      asked.name === 'auto' && data
+        ? await tryRecipes(this.#task.file, calibrated, data.calibration, this.#options)
+        : []
+    const recipe = asked.name === 'auto' ? mostAccurate(attempts) : asked.name
+    const settings = withFloat(settingsOf(this.#options, recipe), asked.keepFloat)
+    const more = data && maxDrop !== undefined ? await this.#meet(maxDrop, settings, calibrated, data) : []
+    const keepFloat = [...asked.keepFloat, ...more]
+    return { recipe, keepFloat, entry: { by: asked.by, tried: attempts.map(entryOf), keepFloat } }
   }
 
-  async #measure(quantization: Quantization, data: DataSource): Promise<void> {
+  /** Products that have to stay in float, the worst first. */
+  async #meet(
+    maxDrop: number,
+    settings: QuantizationSettings,
+    calibrated: Calibrated,
+    { calibration, heldOut }: SplitData,
+  ): Promise<readonly string[]> {
     const { signal } = this.#options
-    const copy = openModel(this.#task.file)
-    const onSample = (done: number) => this.#progress('measuring', done, data.size)
+    const ranked = await rank(this.#task.file, calibrated, calibration, settings, { signal })
+    const baseline = await Baseline.open(this.#task.original, signal)
     try {
-      runPipeline(copy, steps.prepare, this.#settings())
-      await measureRounding(copy, quantization, (instrumented, visit, fetches) =>
-        runOver(instrumented, data, visit, { fetches, onSample, ...(signal && { signal }) }),
+      const kept = await fewestInFloat(ranked, maxDrop, (names) =>
+        calibrated.candidate(withFloat(settings, names), calibration, async (file) => {
+          const { all } = await baseline.compare(file, heldOut.samples(), { signal })
+          return 1 - (all?.cosine.mean ?? Number.NaN)
+        }),
       )
+      return kept.names
     } finally {
-      closeModel(copy)
+      await baseline.close()
     }
   }
 
-  #run(model: Model, part: readonly Pass[], quantization?: Quantization): void {
-    this.#runs.push(...runPipeline(model, part, { ...this.#settings(), quantization, report: this.#report }).runs)
-  }
-
-  #settings(): Pick<PipelineSettings, 'target' | 'opset' | 'switches'> {
-    const { optimize = true } = this.#options
-    return { target: targetOf(this.#options), opset: perChannelOpset, switches: optimize ? ['optimize'] : [] }
-  }
-
-  #write(accept: (temporary: string) => Promise<void>): Promise<SavedFile[]> {
+  #write(calibrated: Calibrated, accept: (temporary: string) => Promise<void>): Promise<SavedFile[]> {
     const { externalData, overwrite, hash, signal } = this.#options
-    const onProgress = (done: number, total: number) => this.#progress('writing', done, total)
+    const onProgress = (done: number, total: number) => calibrated.progress('writing', done, total)
     return saveModel(this.#model, this.#task.output, { externalData, overwrite, hash, signal, accept, onProgress })
   }
 
-  #compare(temporary: string, data: DataSource): Promise<Comparison> {
-    this.#progress('comparing', 0, 1)
+  #compare(temporary: string, data: DataSource, calibrated: Calibrated): Promise<Comparison> {
+    calibrated.progress('comparing', 0, 1)
     return compareModels(this.#task.original, temporary, data.samples(), { timed: true, signal: this.#options.signal })
   }
 
-  #calibrationEntry(table: CalibrationTable | ForeignTable): QuantizationDocument['calibration'] {
+  #calibrationEntry({ table }: Calibrated): QuantizationDocument['calibration'] {
     const { calibration = null } = this.#options
     const own = 'samples' in table ? table : undefined
     return { samples: own?.samples.length ?? 0, synthetic: own?.data.synthetic ?? false, table: calibration }
   }
+}
 
-  #progress(phase: QuantizePhase, done: number, total: number): void {
-    this.#options.onProgress?.(phase, done, total)
-  }
+/** The recipe to take, or `auto`, and the products that stay in float as it is written. */
+interface Asked {
+  readonly name: ReturnType<typeof recipeAsked>
+  readonly by: ChoiceEntry['by']
+  readonly keepFloat: readonly string[]
+}
+
+interface Made extends Choice {
+  readonly entry: ChoiceEntry
+}
+
+function withFloat(settings: QuantizationSettings, names: readonly string[]): QuantizationSettings {
+  const kept = new Set(names)
+  return { ...settings, keep: (node) => kept.has(node) || settings.keep(node) }
+}
+
+function entryOf({ recipe, quantized, quality }: Attempt): ChoiceEntry['tried'][number] {
+  const { cosine, sqnrDb } = quality ?? {}
+  return { recipe, quantized, cosineMean: cosine?.mean ?? null, sqnrDb: sqnrDb === undefined ? null : finite(sqnrDb) }
+}
+
+/** Most of the products in float is not what a quantized model is for. */
+function warnOfFloat({ products }: Quantization, { keepFloat }: Choice, { report }: Calibrated): void {
+  if (2 * keepFloat.length <= products.length) return
+  const message = `${keepFloat.length} of ${products.length} products stay in float to meet the target`
+  report.warnings.push({ code: 'mostly-float', message })
 }

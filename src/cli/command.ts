@@ -5,6 +5,7 @@ export const commandNames = [
   'convert',
   'calibrate',
   'quantize',
+  'sensitivity',
   'explain',
   'inspect',
   'passes',

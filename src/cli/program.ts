@@ -8,6 +8,7 @@ import { explainCommand } from './commands/explain.ts'
 import { inspectCommand } from './commands/inspect.ts'
 import { passesCommand } from './commands/passes.ts'
 import { quantizeCommand } from './commands/quantize.ts'
+import { sensitivityCommand } from './commands/sensitivity.ts'
 import { targetsCommand } from './commands/targets.ts'
 import { complete, completionFlag } from './complete.ts'
 import { commonFlags } from './flags.ts'
@@ -17,6 +18,7 @@ const commands: readonly Command[] = [
   convertCommand,
   calibrateCommand,
   quantizeCommand,
+  sensitivityCommand,
   explainCommand,
   inspectCommand,
   passesCommand,

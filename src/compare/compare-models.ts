@@ -46,18 +46,63 @@ export async function compareModels(
   samples: AsyncIterable<Sample>,
   options: CompareOptions = {},
 ): Promise<Comparison> {
-  return withSessions([first, second], options.signal, async (sessions) => {
-    const tally = new Tally()
-    for await (const { feeds } of samples) {
-      if (options.signal?.aborted) throw interrupted()
-      const [a, b] = await Promise.all(sessions.map((session) => session.run(wanted(session, feeds))))
-      tally.outputs(a as Outputs, b as Outputs)
-      if (options.timed) tally.times(await timesOf(sessions, feeds))
-      options.onProgress?.(tally.samples)
-      if (tally.samples === options.samples) break
+  const baseline = await Baseline.open(first, options.signal)
+  try {
+    return await baseline.compare(second, samples, options)
+  } finally {
+    await baseline.close()
+  }
+}
+
+/** The model that others are compared with, one after the other; it is opened once. */
+export class Baseline {
+  readonly #session: Session
+
+  private constructor(session: Session) {
+    this.#session = session
+  }
+
+  static async open(model: string | Uint8Array, signal?: AbortSignal): Promise<Baseline> {
+    return new Baseline(await openSession(model, sessionOptions(signal)))
+  }
+
+  async compare(
+    second: string | Uint8Array,
+    samples: AsyncIterable<Sample>,
+    options: CompareOptions = {},
+  ): Promise<Comparison> {
+    const session = await openSession(second, sessionOptions(options.signal))
+    try {
+      return await compareSessions([this.#session, session], samples, options)
+    } finally {
+      await session.close()
     }
-    return tally.result(options.timed ?? false)
-  })
+  }
+
+  close(): Promise<void> {
+    return this.#session.close()
+  }
+}
+
+function sessionOptions(signal: AbortSignal | undefined): SessionOptions {
+  return { threads: 1, ...(signal && { signal }) }
+}
+
+async function compareSessions(
+  sessions: readonly Session[],
+  samples: AsyncIterable<Sample>,
+  options: CompareOptions,
+): Promise<Comparison> {
+  const tally = new Tally()
+  for await (const { feeds } of samples) {
+    if (options.signal?.aborted) throw interrupted()
+    const [a, b] = await Promise.all(sessions.map((session) => session.run(wanted(session, feeds))))
+    tally.outputs(a as Outputs, b as Outputs)
+    if (options.timed) tally.times(await timesOf(sessions, feeds))
+    options.onProgress?.(tally.samples)
+    if (tally.samples === options.samples) break
+  }
+  return tally.result(options.timed ?? false)
 }
 
 type Outputs = Readonly<Record<string, Tensor>>
@@ -111,20 +156,5 @@ class Tally {
       all: this.#outputs.size === 0 ? undefined : this.#all.result(this.samples),
       latencyRatio: timed ? second / first : undefined,
     }
-  }
-}
-
-async function withSessions<T>(
-  models: readonly (string | Uint8Array)[],
-  signal: AbortSignal | undefined,
-  use: (sessions: readonly Session[]) => Promise<T>,
-): Promise<T> {
-  const options: SessionOptions = { threads: 1, ...(signal && { signal }) }
-  const sessions: Session[] = []
-  try {
-    for (const model of models) sessions.push(await openSession(model, options))
-    return await use(sessions)
-  } finally {
-    await Promise.all(sessions.map((session) => session.close()))
   }
 }

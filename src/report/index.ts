@@ -14,11 +14,14 @@ export type {
   SiteEntry,
   Verification,
 } from './document.ts'
-export { isAllSoftmax1, unconverted } from './document.ts'
+export { finite, isAllSoftmax1, unconverted } from './document.ts'
 export type { Inspection } from './inspection.ts'
 export { describeInspection, inspectModel } from './inspection.ts'
-export type { ProductEntry, QuantizationDocument, QuantizationEntry } from './quantization.ts'
+export type { ChoiceEntry, ProductEntry, QuantizationDocument, QuantizationEntry } from './quantization.ts'
 export { describeQuantization, quantizationEntry } from './quantization.ts'
 export { summarizeQuantization } from './quantization-text.ts'
+export type { SensitivityDocument, SensitivityEntry } from './sensitivity.ts'
+export { describeSensitivity } from './sensitivity.ts'
+export { summarizeSensitivity } from './sensitivity-text.ts'
 export { summarize } from './summary.ts'
 export { warningLines } from './warnings.ts'

@@ -22,7 +22,23 @@ export function summarizeQuantization(document: QuantizationDocument, paint: Pai
 export function quantizationLines(entry: QuantizationEntry, paint: Paint): string[] {
   const { recipe, quantized, float } = entry
   const counts = paint.strong(`${count(quantized, 'product')} quantized (${recipe}), ${float} left in float.`)
-  return [...floatRows(entry, paint), counts, ...qualityLines(entry)]
+  return [...choiceLines(entry, paint), ...floatRows(entry, paint), counts, ...qualityLines(entry)]
+}
+
+/** The recipes that were tried, and what stays in float for accuracy. */
+function choiceLines({ recipe, choice }: QuantizationEntry, paint: Paint): string[] {
+  const rows = alignRows(
+    choice.tried.map((attempt) => [
+      { text: attempt.recipe === recipe ? 'taken' : 'tried', paint: paint.faint },
+      { text: attempt.recipe },
+      { text: attempt.sqnrDb === null ? '' : `SQNR ${attempt.sqnrDb.toFixed(1)} dB`, paint: paint.faint },
+    ]),
+  )
+  const written = choice.by === 'written' ? [`  The recipe ${recipe} is the one that is written in the model.`] : []
+  const kept = choice.keepFloat.map((name) => `  --keep-float '${name}'`)
+  const heading = kept.length > 0 ? ['  In float, for accuracy:'] : []
+  const lines = [...rows, ...written, ...heading, ...kept]
+  return lines.length > 0 ? [...lines, ''] : []
 }
 
 /** Products in float, those of one reason together. */

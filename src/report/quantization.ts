@@ -1,5 +1,5 @@
 import type { Comparison } from '../compare/index.ts'
-import type { ProductReport, Recipe } from '../quantize/index.ts'
+import type { ProductReport } from '../quantize/index.ts'
 import type { Warning } from '../rewrite/index.ts'
 import type { FileEntry, ModelEntry } from './document.ts'
 import { finite, schema } from './document.ts'
@@ -7,8 +7,25 @@ import { finite, schema } from './document.ts'
 /** One product with a constant weight: quantized, or in float for a reason. */
 export type ProductEntry = Readonly<ProductReport>
 
+/** How a recipe and the products in float were chosen. */
+export interface ChoiceEntry {
+  /** `asked`: by name; `default`; `written`: in a model; `searched`: measured now. */
+  readonly by: 'asked' | 'default' | 'written' | 'searched'
+  /** What recipes gave on part of the data of calibration; empty where none was tried. */
+  readonly tried: readonly {
+    readonly recipe: string
+    readonly quantized: number
+    readonly cosineMean: number | null
+    readonly sqnrDb: number | null
+  }[]
+  /** Products kept in float for the sake of accuracy, the worst first. */
+  readonly keepFloat: readonly string[]
+}
+
 export interface QuantizationEntry {
-  readonly recipe: Recipe
+  /** By name: what `--recipe` takes. */
+  readonly recipe: string
+  readonly choice: ChoiceEntry
   /** How many products with a constant weight are quantized, and how many stayed in float. */
   readonly quantized: number
   readonly float: number
@@ -40,7 +57,8 @@ export interface QuantizationDocument {
 }
 
 export function quantizationEntry(
-  recipe: Recipe,
+  recipe: string,
+  choice: ChoiceEntry,
   products: readonly ProductReport[],
   comparison: Comparison | undefined,
   sizeRatio: number | undefined,
@@ -48,7 +66,7 @@ export function quantizationEntry(
   const quantized = products.filter((product) => product.quantized).length
   const { all, latencyRatio } = comparison ?? {}
   return {
-    ...{ recipe, quantized, float: products.length - quantized },
+    ...{ recipe, choice, quantized, float: products.length - quantized },
     quality: all
       ? { samples: all.samples, cosineMean: all.cosine.mean, cosineWorst: all.cosine.worst, sqnrDb: finite(all.sqnrDb) }
       : null,

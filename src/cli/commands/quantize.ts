@@ -1,5 +1,4 @@
 import { exitCodes } from '../../errors.ts'
-import { recipes } from '../../quantize/recipes.ts'
 import type { QuantizeOptions } from '../../quantize.ts'
 import type { QuantizationDocument } from '../../report/index.ts'
 import type { Arguments, FlagTable } from '../command.ts'
@@ -26,7 +25,18 @@ const flags = {
   ...hashFlag,
   ...grouped('Quantization:', {
     calibration: { type: 'string', requiresArg: true, describe: 'Use the calibration in TABLE' },
-    recipe: { type: 'string', choices: recipes, requiresArg: true, describe: 'What becomes an integer; default int8' },
+    recipe: {
+      type: 'string',
+      requiresArg: true,
+      describe:
+        'What becomes an integer: int8 (default), int8-dynamic, weights-int8, weights-int4; auto: the most accurate ' +
+        'variant of int8 on part of the data; or a quantized model, whose choices are made again',
+    },
+    'max-drop': {
+      type: 'number',
+      requiresArg: true,
+      describe: 'Keep as few products in float as bring 1 - cosine on held-out data down to this',
+    },
     optimize: { type: 'boolean', describe: 'Do not fold scalar arithmetic around convolutions into them' },
   }),
   ...quantizationFlags,
@@ -66,7 +76,7 @@ function optionsOf(args: Arguments<typeof flags>, signal: AbortSignal): Quantize
     ...request?.options,
     data: request?.spec,
     ...quantizationOptions(args),
-    ...{ output, overwrite, hash, calibration, recipe, optimize },
+    ...{ output, overwrite, hash, calibration, recipe, optimize, maxDrop: args['max-drop'] },
     externalData: args['external-data'],
   }
 }

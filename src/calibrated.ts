@@ -1,0 +1,156 @@
+/** A model that is observed once and quantized as often as asked: what quantize, its search and sensitivity stand on. */
+import { passes } from '../passes/index.ts'
+import type { CalibrationTable } from './calibrate/index.ts'
+import {
+  checkBelongs,
+  collect,
+  ForeignTable,
+  measureRounding,
+  readTable,
+  runOver,
+  withFile,
+} from './calibrate/index.ts'
+import type { DataSource } from './data/index.ts'
+import type { Model } from './ir/index.ts'
+import { closeModel, openModel } from './onnx/index.ts'
+import { Facts } from './ops/index.ts'
+import { targetOf } from './options.ts'
+import type { QuantizeOptions, QuantizePhase } from './quantization-options.ts'
+import type { QuantizationSettings } from './quantize/index.ts'
+import { findConvolutions, findProducts, Quantization } from './quantize/index.ts'
+import type { Pass, PassRun, PipelineSettings } from './rewrite/index.ts'
+import { Report, runPipeline } from './rewrite/index.ts'
+
+/** What a model is observed on, and which of what is seen will be asked for. */
+export interface Observing {
+  readonly data: DataSource | undefined
+  readonly ranges: boolean
+  readonly histograms: boolean
+}
+
+/** A prepared model, what was seen of it, and copies of it quantized in one way or another. */
+export class Calibrated {
+  readonly table: CalibrationTable | ForeignTable
+  readonly report: Report
+  readonly runs: PassRun[]
+  readonly #path: string
+  readonly #model: Model
+  readonly #options: QuantizeOptions
+
+  private constructor(path: string, model: Model, options: QuantizeOptions, { table, report, runs }: Found) {
+    this.#path = path
+    this.#model = model
+    this.#options = options
+    this.table = table
+    this.report = report
+    this.runs = [...runs]
+  }
+
+  /** Prepares the model, which is changed, and observes it, or reads the table it was observed in. */
+  static async of(path: string, model: Model, observing: Observing, options: QuantizeOptions): Promise<Calibrated> {
+    const given = options.calibration === undefined ? undefined : readTable(options.calibration)
+    if (given) checkBelongs(given, model, options.calibration)
+    const { runs, report } = runPipeline(model, steps.prepare, settingsFor(options))
+    const table = given ?? (await observed(model, observing, options))
+    return new Calibrated(path, model, options, { table, report, runs })
+  }
+
+  /** Quantizes the model itself; with `data` the means are corrected by what rounding does to them. */
+  async quantize(settings: QuantizationSettings, data: DataSource | undefined): Promise<Quantization> {
+    const quantization = new Quantization(this.table.statistics, settings)
+    this.runs.push(...(await this.#quantize(this.#model, quantization, data, this.report)))
+    return quantization
+  }
+
+  /** Gives `use` the file of a copy that is quantized so. */
+  async candidate<T>(
+    settings: QuantizationSettings,
+    data: DataSource | undefined,
+    use: (file: string, quantization: Quantization) => Promise<T>,
+  ): Promise<T> {
+    return this.#withCopy(async (copy) => {
+      const quantization = new Quantization(this.table.statistics, settings)
+      await this.#quantize(copy, quantization, data, new Report())
+      return withFile(copy, (file) => use(file, quantization))
+    })
+  }
+
+  progress(phase: QuantizePhase, done: number, total: number): void {
+    this.#options.onProgress?.(phase, done, total)
+  }
+
+  /** Runs the passes; what rounding does to means is measured between them, on the model as it was calibrated. */
+  async #quantize(
+    model: Model,
+    quantization: Quantization,
+    data: DataSource | undefined,
+    report: Report,
+  ): Promise<readonly PassRun[]> {
+    const settings = { ...settingsFor(this.#options), quantization, report }
+    const adapted = runPipeline(model, steps.adapt, settings)
+    if (data && quantization.settings.biasCorrection) await this.#measure(quantization, data)
+    return [...adapted.runs, ...runPipeline(model, steps.store, settings).runs]
+  }
+
+  async #measure(quantization: Quantization, data: DataSource): Promise<void> {
+    const { signal } = this.#options
+    const onSample = (done: number) => this.progress('measuring', done, data.size)
+    await this.#withCopy((copy) =>
+      measureRounding(copy, quantization, (instrumented, visit, fetches) =>
+        runOver(instrumented, data, visit, { fetches, onSample, ...(signal && { signal }) }),
+      ),
+    )
+  }
+
+  async #withCopy<T>(use: (copy: Model) => Promise<T>): Promise<T> {
+    const copy = openModel(this.#path)
+    try {
+      runPipeline(copy, steps.prepare, settingsFor(this.#options))
+      return await use(copy)
+    } finally {
+      closeModel(copy)
+    }
+  }
+}
+
+type Found = Pick<Calibrated, 'table' | 'report'> & { readonly runs: readonly PassRun[] }
+
+/** DequantizeLinear takes one scale for each channel from this opset on. */
+const perChannelOpset = 13
+
+function settingsFor(options: QuantizeOptions): Pick<PipelineSettings, 'target' | 'opset' | 'switches'> {
+  const { optimize = true } = options
+  return { target: targetOf(options), opset: perChannelOpset, switches: optimize ? ['optimize'] : [] }
+}
+
+/** The passes, cut where something is measured: at the model that is calibrated, and at what its quantizers read. */
+const steps = cutSteps()
+
+function cutSteps(): Readonly<Record<'prepare' | 'adapt' | 'store', readonly Pass[]>> {
+  const all = passes.filter(({ stage }) => stage === 'adapt' || stage === 'quantize')
+  const [start, measured] = ['smooth-activations', 'insert-qdq'].map((name) => all.findIndex((p) => p.name === name))
+  const end = (measured ?? 0) + 1
+  return { prepare: all.slice(0, start), adapt: all.slice(start, end), store: all.slice(end) }
+}
+
+async function observed(
+  model: Model,
+  { data, ranges, histograms }: Observing,
+  options: QuantizeOptions,
+): Promise<CalibrationTable | ForeignTable> {
+  if (!data || !ranges || !hasProducts(model, options)) return nothingSeen
+  const { signal, onBadSample } = options
+  const onProgress = ({ done, total }: { done: number; total: number }) =>
+    options.onProgress?.('calibrating', done, total)
+  return collect(model, data, { histograms, signal, onBadSample, onProgress })
+}
+
+/** The table of a model that was not run. */
+const nothingSeen = new ForeignTable('nothing', new Map())
+
+/** A model without anything to quantize need not run. */
+function hasProducts(model: Model, options: QuantizeOptions): boolean {
+  const facts = new Facts()
+  const convolutions = options.convolutions ? findConvolutions(model, facts).convolutions : []
+  return findProducts(model, facts).products.length + convolutions.length > 0
+}
