@@ -2,13 +2,14 @@ import type { DataSource } from '../data/index.ts'
 import { ConvertError, calibrationNotFinite } from '../errors.ts'
 import type { Model } from '../ir/index.ts'
 import type { SessionOptions } from '../runtime/index.ts'
+import { feedsFor } from '../runtime/index.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import type { Instrumentation, Watching } from './instrument.ts'
 import { instrument } from './instrument.ts'
 import { checkAlike, indexesOf } from './merge.ts'
 import type { Reduced } from './observe.ts'
 import { observe } from './observe.ts'
-import { wanted, withSession } from './run-over.ts'
+import { withSession } from './run-over.ts'
 import { SightSum } from './sight-sum.ts'
 import type { TableHead } from './table.ts'
 import { CalibrationTable } from './table.ts'
@@ -82,7 +83,7 @@ async function run(model: Model, data: DataSource, watched: Instrumentation, col
   await withSession(model, { ...settings.session, reducer, ...(signal && { signal }) }, async (session) => {
     for await (const { index, id, feeds } of data.samples()) {
       if (known.has(index)) continue
-      const reduced = (await session.reduce(wanted(session, feeds), watched.fetches, watched.plan)) as Reduced
+      const reduced = (await session.reduce(feedsFor(session, feeds), watched.fetches, watched.plan)) as Reduced
       const { spoiled, ...seen } = observe(index, reduced, watched)
       if (spoiled === undefined) sum.add(seen)
       else {

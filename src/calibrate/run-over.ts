@@ -1,8 +1,8 @@
 import type { DataSource } from '../data/index.ts'
 import { interrupted } from '../errors.ts'
 import type { Model, Tensor } from '../ir/index.ts'
-import type { Feeds, Session, SessionOptions } from '../runtime/index.ts'
-import { openSession } from '../runtime/index.ts'
+import type { Session, SessionOptions } from '../runtime/index.ts'
+import { feedsFor, openSession } from '../runtime/index.ts'
 import { withFile } from './temporary-model.ts'
 
 export interface RunOptions extends SessionOptions {
@@ -28,15 +28,10 @@ export async function runOver(
     let done = 0
     for await (const { index, feeds } of data.samples()) {
       if (options.signal?.aborted) throw interrupted()
-      await visit(index, await session.run(wanted(session, feeds), options.fetches))
+      await visit(index, await session.run(feedsFor(session, feeds), options.fetches))
       options.onSample?.(++done)
     }
   })
-}
-
-/** The feeds the model has inputs for. */
-export function wanted({ inputs }: Pick<Session, 'inputs'>, feeds: Feeds): Feeds {
-  return Object.fromEntries(Object.entries(feeds).filter(([name]) => inputs.includes(name)))
 }
 
 /** Gives `use` a session on a model as it stands. */

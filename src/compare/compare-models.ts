@@ -3,7 +3,7 @@ import { interrupted } from '../errors.ts'
 import type { Tensor } from '../ir/index.ts'
 import { isFloat } from '../ir/index.ts'
 import type { Feeds, Session, SessionOptions } from '../runtime/index.ts'
-import { openSession } from '../runtime/index.ts'
+import { feedsFor, openSession } from '../runtime/index.ts'
 import type { Similarity } from './similarity.ts'
 import { Resemblance } from './similarity.ts'
 
@@ -96,7 +96,7 @@ async function compareSessions(
   const tally = new Tally()
   for await (const { feeds } of samples) {
     if (options.signal?.aborted) throw interrupted()
-    const [a, b] = await Promise.all(sessions.map((session) => session.run(wanted(session, feeds))))
+    const [a, b] = await Promise.all(sessions.map((session) => session.run(feedsFor(session, feeds))))
     tally.outputs(a as Outputs, b as Outputs)
     if (options.timed) tally.times(await timesOf(sessions, feeds))
     options.onProgress?.(tally.samples)
@@ -107,17 +107,12 @@ async function compareSessions(
 
 type Outputs = Readonly<Record<string, Tensor>>
 
-/** The feeds the model has inputs for. */
-function wanted({ inputs }: Session, feeds: Feeds): Feeds {
-  return Object.fromEntries(Object.entries(feeds).filter(([name]) => inputs.includes(name)))
-}
-
 /** The least time of each, over some runs in turns. */
 async function timesOf(sessions: readonly Session[], feeds: Feeds): Promise<readonly number[]> {
   const least = sessions.map(() => Number.POSITIVE_INFINITY)
   for (let run = 0; run < timedRuns; run++) {
     for (const [i, session] of sessions.entries())
-      least[i] = Math.min(least[i] as number, await session.time(wanted(session, feeds)))
+      least[i] = Math.min(least[i] as number, await session.time(feedsFor(session, feeds)))
   }
   return least
 }

@@ -52,6 +52,11 @@ export interface Session {
   close(): Promise<void>
 }
 
+/** The feeds a session has inputs for. */
+export function feedsFor({ inputs }: Pick<Session, 'inputs'>, feeds: Feeds): Feeds {
+  return Object.fromEntries(Object.entries(feeds).filter(([name]) => inputs.includes(name)))
+}
+
 /** The version of onnxruntime-node that would be used; `undefined` when it is not installed. It is not loaded. */
 export function installedRuntime(): string | undefined {
   try {
