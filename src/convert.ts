@@ -14,7 +14,7 @@ import {
   requireExternalData,
   saveModel,
 } from './onnx/index.ts'
-import { convertKinds } from './option-kinds.ts'
+import { convertKinds, quantizationKinds } from './option-kinds.ts'
 import type { ConvertOptions } from './options.ts'
 import { isNamed, policiesOf, switchesOf, targetOf, unmatched } from './options.ts'
 import { recipes } from './quantize/recipes.ts'
@@ -134,6 +134,7 @@ function checkQuantization(
   { quantize, data, dataOptions, stopAfter, output }: ConvertOptions,
 ): void {
   if (quantize === undefined) return
+  if (typeof quantize !== 'string') checkOptions(quantize, quantizationKinds)
   const recipe = typeof quantize === 'string' ? quantize : (quantize.recipe ?? 'int8')
   if (!recipes.includes(recipe)) throw usage(`there is no recipe "${recipe}"`, `There are: ${recipes.join(', ')}.`)
   if (stopAfter !== undefined) throw usage('a conversion that stops early cannot be quantized')

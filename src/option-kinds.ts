@@ -1,7 +1,9 @@
 /** What each option of the library can be: callers in plain JavaScript have no types that would tell them. */
+import type { DataOptions } from './data/source.ts'
 import type { OptionKind } from './onnx/index.ts'
 import { externalDataModes, oneOf, optionKinds } from './onnx/index.ts'
 import type { ConvertOptions, SiteOptions, TargetOptions } from './options.ts'
+import type { QuantizationOptions, QuantizeOptions } from './quantization-options.ts'
 import { stages } from './rewrite/index.ts'
 
 const siteKinds: Readonly<Record<keyof SiteOptions, OptionKind>> = {
@@ -55,5 +57,52 @@ export const convertKinds: Readonly<Record<keyof ConvertOptions, OptionKind>> = 
   stopAfter: oneOf(stages),
   dump: optionKinds.text,
   signal: optionKinds.signal,
+  onProgress: optionKinds.work,
+}
+
+const dataKinds: Readonly<Record<keyof DataOptions, OptionKind>> = {
+  samples: optionKinds.number,
+  seed: optionKinds.number,
+  shard: optionKinds.settings,
+  onBadSample: oneOf(['skip', 'stop']),
+  tokenizer: optionKinds.text,
+  maxLength: optionKinds.number,
+  textField: optionKinds.text,
+  image: optionKinds.settings,
+  synthetic: optionKinds.flag,
+  signal: optionKinds.signal,
+}
+
+/** What the settings of a quantization can be. */
+export const quantizationKinds: Readonly<Record<keyof QuantizationOptions, OptionKind>> = {
+  recipe: optionKinds.text,
+  alpha: optionKinds.number,
+  smooth: optionKinds.flag,
+  symmetrize: optionKinds.flag,
+  biasCorrection: optionKinds.flag,
+  range: {
+    what: 'the name of a method, or { percentile }',
+    accepts: (value) => typeof value === 'string' || optionKinds.settings.accepts(value),
+  },
+  reduceRange: optionKinds.flag,
+  embeddings: optionKinds.flag,
+  convolutions: optionKinds.flag,
+  keepFloat: optionKinds.names,
+  minCosine: optionKinds.number,
+}
+
+/** What the options of `quantize` can be. */
+export const quantizeKinds: Readonly<Record<keyof QuantizeOptions, OptionKind>> = {
+  ...dataKinds,
+  ...targetKinds,
+  ...quantizationKinds,
+  data: optionKinds.text,
+  calibration: optionKinds.text,
+  output: optionKinds.text,
+  overwrite: optionKinds.flag,
+  externalData: oneOf(externalDataModes),
+  hash: optionKinds.flag,
+  optimize: optionKinds.flag,
+  maxDrop: optionKinds.number,
   onProgress: optionKinds.work,
 }

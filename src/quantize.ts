@@ -13,7 +13,8 @@ import type { SplitData } from './held-out.ts'
 import { split } from './held-out.ts'
 import type { Model } from './ir/index.ts'
 import type { SavedFile } from './onnx/index.ts'
-import { closeModel, modelSize, openModel, requireExternalData, saveModel } from './onnx/index.ts'
+import { checkOptions, closeModel, modelSize, openModel, requireExternalData, saveModel } from './onnx/index.ts'
+import { quantizeKinds } from './option-kinds.ts'
 import type { QuantizeOptions } from './quantization-options.ts'
 import { settingsOf } from './quantization-options.ts'
 import type { Quantization, QuantizationSettings } from './quantize/index.ts'
@@ -35,6 +36,7 @@ export type { QuantizeOptions, QuantizePhase } from './quantization-options.ts'
  * ({@link QuantizationRefused}) and not written. Throws a {@link ConvertError} otherwise.
  */
 export async function quantize(path: string, options: QuantizeOptions = {}): Promise<QuantizationDocument> {
+  checkOptions(options, quantizeKinds)
   const output = options.output ?? join(dirname(path), `${basename(path, extname(path))}.int8.onnx`)
   checkOutput(output, path, options.overwrite ?? false)
   const model = openModel(path)

@@ -282,6 +282,15 @@ describe.skipIf(!canRun)('quantize', () => {
     expect(JSON.parse(json.out()).quantization).toMatchObject({ recipe: 'int8', quantized: 12, float: 1 })
   })
 
+  it.each([
+    [{ sample: 3 }, '"sample"'],
+    [{ minCosine: '1' }, 'the option "minCosine" is a number, not "1"'],
+    [{ onBadSample: 'ignore' }, '"onBadSample"'],
+  ])('names the option that is wrong: %j', async (options, words) => {
+    const error = await quantize(bert(), options as never).catch((e) => e)
+    expect(error).toMatchObject({ code: 'usage', exitCode: 2, message: expect.stringContaining(words) })
+  })
+
   it('needs data for ranges that are fixed', async () => {
     const world = recordedWorld()
     expect(await main(['quantize', bert(), '-o', join(folder, 'out.onnx')], world)).toBe(2)
