@@ -37,7 +37,7 @@ blocks.process()
 blocks.model.save_model_to_file(out + "/blocks.onnx")
 json.dump(None, sys.stdout)
 `
-const python = pythonWith('onnx', 'numpy', 'onnxruntime.quantization')
+const python = pythonWith('onnx', 'numpy', 'onnxruntime.quantization.matmul_nbits_quantizer')
 const target = { target: targets.get('ort')!, version: '1.20', provider: 'any' } as const
 let folder = ''
 
