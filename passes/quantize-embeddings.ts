@@ -1,5 +1,5 @@
-import type { Node, Tensor, Value } from '../src/ir/index.ts'
-import { dtypes, Tensor as TensorOf } from '../src/ir/index.ts'
+import type { Node, Value } from '../src/ir/index.ts'
+import { dtypes, Tensor } from '../src/ir/index.ts'
 import { constantTensor, Facts } from '../src/ops/index.ts'
 import { largestMagnitude, quantized, signedScale } from '../src/quantize/index.ts'
 import { approximate, definePass, dropUnread, Ops, opsetOf } from '../src/rewrite/index.ts'
@@ -60,9 +60,9 @@ function lookUpIntegers(node: Node, tables: Map<Value, StoredTable>, facts: Fact
   dropUnread(table)
   const ops = new Ops({ graph, before: node.next, name: rows.name, opset: opsetOf(graph) })
   const dims = [stored.scales.length]
-  const scale = ops.constant(TensorOf.of(dtypes.float, dims, stored.scales).named(`${table.name}/scale`))
+  const scale = ops.constant(Tensor.of(dtypes.float, dims, stored.scales).named(`${table.name}/scale`))
   const zero = ops.constant(
-    TensorOf.of(dtypes.int8, dims, new Int8Array(stored.scales.length)).named(`${table.name}/zero`),
+    Tensor.of(dtypes.int8, dims, new Int8Array(stored.scales.length)).named(`${table.name}/zero`),
   )
   const dequantized = ops.DequantizeLinear(integers, scale, zero, rank === undefined ? -1 : rank - 1)
   const last = dequantized.producer as Node

@@ -6,7 +6,8 @@ import type { DataSource } from './data/index.ts'
 import { openData } from './data/index.ts'
 import { quantizationDrop, quantizationNothing } from './errors.ts'
 import { evenly } from './held-out.ts'
-import { closeModel, openModel, requireExternalData } from './onnx/index.ts'
+import { checkOptions, closeModel, openModel, requireExternalData } from './onnx/index.ts'
+import { quantizeKinds } from './option-kinds.ts'
 import type { QuantizeOptions } from './quantization-options.ts'
 import { settingsOf } from './quantization-options.ts'
 import type { QuantizationSettings } from './quantize/index.ts'
@@ -24,6 +25,7 @@ export type SensitivityOptions = Omit<QuantizeOptions, 'output' | 'overwrite' | 
  * Throws `quantization-nothing` where there is no product to quantize.
  */
 export async function sensitivity(path: string, options: SensitivityOptions = {}): Promise<SensitivityDocument> {
+  checkOptions(options, quantizeKinds)
   const model = openModel(path)
   try {
     requireExternalData(model)
