@@ -24,6 +24,7 @@ import { mostAccurate, recipeAsked, tryRecipes } from './recipe-search.ts'
 import { QuantizationRefused } from './refused.ts'
 import type { ChoiceEntry, QuantizationDocument } from './report/index.ts'
 import { describeModel, describeQuantization, finite, quantizationEntry } from './report/index.ts'
+import { sessionOptionsFor, trapWarnings } from './runtime-traps.ts'
 import { fewestInFloat, rank } from './sensitivity.ts'
 
 export type { QuantizeOptions, QuantizePhase } from './quantization-options.ts'
@@ -89,17 +90,19 @@ class Quantizer {
     const quantization = await calibrated.quantize(settings, data?.calibration)
     writeChoice(this.#model, made)
     warnOfFloat(quantization, made, calibrated)
+    calibrated.report.warnings.push(...trapWarnings(this.#model, settings))
     const finish = (quality: Comparison | undefined, files: readonly SavedFile[]) =>
       describeQuantization({
         model: described,
         calibration: this.#calibrationEntry(calibrated),
-        quantization: quantizationEntry(
-          made.recipe,
-          made.entry,
-          quantization.products,
-          quality,
-          files.length === 0 ? undefined : files.reduce((sum, file) => sum + file.bytes, 0) / this.#bytes,
-        ),
+        quantization: quantizationEntry({
+          recipe: made.recipe,
+          choice: made.entry,
+          products: quantization.products,
+          comparison: quality,
+          sizeRatio: files.length === 0 ? undefined : files.reduce((sum, file) => sum + file.bytes, 0) / this.#bytes,
+          sessionOptions: sessionOptionsFor(settings),
+        }),
         files,
         passes: calibrated.runs.map(({ pass, stage, changed }) => ({ pass, stage, changed })),
         notes: [...(source?.notes ?? [])],
