@@ -4,6 +4,7 @@ import { checkTarget } from './check-target.ts'
 import { expandAttention } from './expand-attention.ts'
 import { foldAffineAfterConv } from './fold-affine-after-conv.ts'
 import { foldAffineBeforeConv } from './fold-affine-before-conv.ts'
+import { foldHeadScale } from './fold-head-scale.ts'
 import { formHardSigmoid } from './form-hard-sigmoid.ts'
 import { formHopfieldBlocks } from './form-hopfield-blocks.ts'
 import { insertQdq } from './insert-qdq.ts'
@@ -26,6 +27,7 @@ export const passes: readonly Pass[] = [
   recognizeSoftmax1,
   expandAttention,
   // hopfield
+  foldHeadScale,
   softmaxToSoftmax1,
   setSmoothSoftmax,
   addZeroKey,

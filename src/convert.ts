@@ -84,7 +84,7 @@ export async function convert(input: ModelInput, options: ConvertOptions = {}): 
 const oldestOpset = 7
 
 /** Runs the passes over the model, in place. */
-function rewrite(model: Model, target: TargetChoice, { sink }: SinkPlan, options: ConvertOptions): PipelineResult {
+function rewrite(model: Model, target: TargetChoice, { sink, headScale }: SinkPlan, options: ConvertOptions): PipelineResult {
   const { form, stopAfter, onProgress } = options
   const dumpText = options.dump === undefined ? undefined : dumpInto(options.dump)
   dumpText?.('input', model)
@@ -94,7 +94,7 @@ function rewrite(model: Model, target: TargetChoice, { sink }: SinkPlan, options
     onProgress?.('convert', passes.findIndex(({ name }) => name === pass) + 1, passes.length)
   }
   const policies = policiesOf(options)
-  const run = runPipeline(model, passes, { target, policies, sink, form, stopAfter, dump, ...switchesOf(options) })
+  const run = runPipeline(model, passes, { target, policies, sink, headScale, form, stopAfter, dump, ...switchesOf(options) })
   for (const pattern of unmatched(options, [...run.report.sites.values()])) {
     run.report.warn('pattern-unused', patternUnused(pattern))
   }

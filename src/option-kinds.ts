@@ -41,6 +41,7 @@ export const convertKinds: Readonly<Record<keyof ConvertOptions, OptionKind>> = 
   maxChange: optionKinds.number,
   sinkQuantile: optionKinds.number,
   acceptDrift: optionKinds.flag,
+  foldScale: optionKinds.flag,
   optimize: optionKinds.flag,
   quantize: {
     what: 'the name of a recipe, or an object of settings',

@@ -24,6 +24,7 @@ export type {
   RoundingMeans,
 } from './quantization.ts'
 export { defaultSettings, Quantization } from './quantization.ts'
+export { headColumnsOf, headRowsOf } from './heads.ts'
 export type { Recipe } from './recipes.ts'
 export type { Migration } from './smoothing.ts'
 export { migrationOf } from './smoothing.ts'

@@ -28,6 +28,7 @@ const keys = [
   'provider',
   'form',
   'sink',
+  'scales',
   'include',
   'only',
   'except',
@@ -57,7 +58,7 @@ function parseCase(pass: string, claim: string, text: string): PassCase {
   const must = claim.startsWith('not-') ? after === undefined : after !== undefined
   if (!must) throw new Error(`${pass}/${claim}: a case has an "after" exactly when its name does not begin with "not-"`)
   const header = headerOf(before)
-  const { sink = '0', numbers, form, opset, ranges, channels, convolutions, recipe, ...rest } = header
+  const { sink = '0', scales, numbers, form, opset, ranges, channels, convolutions, recipe, ...rest } = header
   const values = sink.split(',').map(Number)
   const list = (key: 'include' | 'only' | 'except' | 'force') => rest[key]?.split(/,\s*/)
   const settings = {
@@ -73,6 +74,7 @@ function parseCase(pass: string, claim: string, text: string): PassCase {
       force: list('force'),
     }),
     sink: values.length === 1 ? (values[0] ?? 0) : () => values,
+    headScale: scales === undefined ? undefined : () => scales.split(',').map(Number),
     form: form as PipelineSettings['form'],
     opset: opset === undefined ? undefined : Number(opset),
     quantization:
