@@ -3,7 +3,7 @@ import type { Model, Tensor } from '../src/ir/index.ts'
 import { mapElements } from '../src/ir/index.ts'
 import { Facts } from '../src/ops/index.ts'
 import type { WeightProduct } from '../src/quantize/index.ts'
-import { findProducts, headRowsOf, headColumnsOf, scaled } from '../src/quantize/index.ts'
+import { findProducts, headColumnsOf, headRowsOf, scaled } from '../src/quantize/index.ts'
 import { changesMaths, definePass, replaceConstant } from '../src/rewrite/index.ts'
 
 /**
@@ -31,7 +31,10 @@ export const foldHeadScale = definePass({
       const where = factors === undefined ? undefined : fold(site, factors, products, facts)
       const entry = report.add(site)
       if (where === undefined) {
-        const why = factors === undefined ? 'its rows were not observed by head' : 'no projection with a stored weight is in reach'
+        const why =
+          factors === undefined
+            ? 'its rows were not observed by head'
+            : 'no projection with a stored weight is in reach'
         report.warn('scale-not-folded', `"${site.node.label}" keeps the scale its sink gives it: ${why}`, {
           node: site.node.label,
           graph: site.graphPath,

@@ -10,6 +10,7 @@ import { formHopfieldBlocks } from './form-hopfield-blocks.ts'
 import { insertQdq } from './insert-qdq.ts'
 import { lowerHopfieldAttention } from './lower-hopfield-attention.ts'
 import { lowerSoftmax1 } from './lower-softmax1.ts'
+import { quantizeAsPublished } from './quantize-as-published.ts'
 import { quantizeConvolutions } from './quantize-convolutions.ts'
 import { quantizeDynamically } from './quantize-dynamically.ts'
 import { quantizeEmbeddings } from './quantize-embeddings.ts'
@@ -40,6 +41,7 @@ export const passes: readonly Pass[] = [
   smoothActivations,
   // quantize
   insertQdq,
+  quantizeAsPublished,
   quantizeWeights,
   quantizeDynamically,
   quantizeWeightBlocks,

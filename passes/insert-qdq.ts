@@ -15,7 +15,7 @@ export const insertQdq = definePass({
   summary: 'Quantize the activations that weight products read, once for all of them.',
   effect: approximate(0.05),
   run(model, { quantization }) {
-    if (quantization?.settings.recipe !== 'int8') return 0
+    if (quantization?.settings.recipe !== 'int8' || quantization.settings.protocol) return 0
     const groups = groupsToQuantize(model, quantization, new Facts())
     return groups.filter((group) => insert(group, quantization)).length
   },

@@ -142,7 +142,8 @@ async function observed(
   const { signal, onBadSample } = options
   const onProgress = ({ done, total }: { done: number; total: number }) =>
     options.onProgress?.('calibrating', done, total)
-  return collect(model, data, { histograms, signal, onBadSample, onProgress })
+  const all = options.protocol !== undefined
+  return collect(model, data, { all, histograms, signal, onBadSample, onProgress })
 }
 
 /** The table of a model that was not run. */

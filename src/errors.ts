@@ -182,6 +182,18 @@ export function calibrationWithoutHistograms(value: string, method: string): Con
   )
 }
 
+/** A protocol quantizes values that were not observed. */
+export function quantizationUncalibrated(count: number, value: string): ConvertError {
+  const which = count === 1 ? `"${value}"` : `${count} values that are to be quantized, such as "${value}"`
+  return new ConvertError(
+    'quantization-uncalibrated',
+    'data',
+    `the calibration table has no range of ${which}`,
+    { value },
+    'Calibrate with --protocol outeffhop, or with --all.',
+  )
+}
+
 /** A sample cannot be used, and samples are not skipped. */
 export function dataBadSample(id: string, reason: string): ConvertError {
   return new ConvertError(

@@ -77,6 +77,7 @@ const dataKinds: Readonly<Record<keyof DataOptions, OptionKind>> = {
 /** What the settings of a quantization can be. */
 export const quantizationKinds: Readonly<Record<keyof QuantizationOptions, OptionKind>> = {
   recipe: optionKinds.text,
+  protocol: optionKinds.text,
   alpha: optionKinds.number,
   smooth: optionKinds.flag,
   symmetrize: optionKinds.flag,

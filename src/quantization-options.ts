@@ -1,8 +1,9 @@
 import type { DataOptions } from './data/index.ts'
+import { usage } from './errors.ts'
 import { matcher } from './names.ts'
 import type { NamePattern, TargetOptions } from './options.ts'
 import type { QuantizationSettings, RecipeName } from './quantize/index.ts'
-import { choicesOf, defaultSettings } from './quantize/index.ts'
+import { choicesOf, defaultSettings, protocols } from './quantize/index.ts'
 
 /** How to quantize; what is left out is as the recipe says. */
 type Settings = { readonly [name in keyof Omit<QuantizationSettings, 'keep'>]?: QuantizationSettings[name] | undefined }
@@ -56,11 +57,14 @@ export function ownSettings({ alpha, smooth, symmetrize, biasCorrection, range }
 
 /** The settings of a recipe, changed where the options say so. */
 export function settingsOf(options: Omit<QuantizationOptions, 'recipe'>, name: RecipeName): QuantizationSettings {
+  if (options.protocol !== undefined) checkProtocol(options, name)
   const { keepFloat = [] } = options
   const patterns = (typeof keepFloat === 'string' ? [keepFloat] : keepFloat).map(matcher)
-  const recipe: QuantizationSettings = { ...defaultSettings, ...choicesOf(name) }
+  const published = options.protocol === undefined ? {} : asPublished
+  const recipe: QuantizationSettings = { ...defaultSettings, ...choicesOf(name), ...published }
   return {
     recipe: recipe.recipe,
+    protocol: options.protocol,
     alpha: options.smooth === false ? undefined : (options.alpha ?? recipe.alpha),
     symmetrize: options.symmetrize ?? recipe.symmetrize,
     biasCorrection: options.biasCorrection ?? recipe.biasCorrection,
@@ -70,4 +74,38 @@ export function settingsOf(options: Omit<QuantizationOptions, 'recipe'>, name: R
     convolutions: options.convolutions ?? recipe.convolutions,
     keep: (node) => patterns.some((matches) => matches(node)),
   }
+}
+
+/** What the protocol of OutEffHop says of settings: it moves nothing, corrects nothing and takes running extremes. */
+const asPublished = {
+  alpha: undefined,
+  symmetrize: false,
+  biasCorrection: false,
+  range: 'moving-average',
+  embeddings: false,
+} as const
+
+/** Throws `usage` for a protocol that does not exist, and for settings that contradict it. */
+function checkProtocol(options: Omit<QuantizationOptions, 'recipe'>, name: RecipeName): void {
+  const { protocol, alpha, smooth, symmetrize, biasCorrection, range, reduceRange, embeddings, convolutions } = options
+  if (!protocols.some((known) => known === protocol))
+    throw usage(`there is no protocol "${protocol}"`, `There are: ${protocols.join(', ')}.`)
+  if (name !== 'int8') throw usage(`--protocol ${protocol} says what int8 is, not "${name}"`, 'Leave the recipe out.')
+  const other: Readonly<Record<string, boolean>> = {
+    alpha: alpha !== undefined,
+    smooth: smooth === true,
+    symmetrize: symmetrize === true,
+    'bias-correction': biasCorrection === true,
+    range: range !== undefined && range !== 'moving-average',
+    'reduce-range': reduceRange === true,
+    embeddings: embeddings === false,
+    prefer: convolutions === true,
+  }
+  const wrong = Object.keys(other).find((option) => other[option])
+  if (wrong !== undefined)
+    throw usage(
+      `--${wrong} contradicts --protocol ${protocol}`,
+      'The protocol is quantized as it was published: symmetric weights and asymmetric activations per tensor, running ' +
+        'extremes, nothing moved and nothing corrected. Leave one of them out.',
+    )
 }

@@ -128,6 +128,11 @@ class Quantizer {
       recipe === 'auto' ? choiceIn(this.#model) : recipe?.endsWith('.onnx') ? choiceInFile(recipe) : undefined
     // Made-up inputs say nothing of the accuracy that recipes have.
     const name = written?.recipe ?? recipeAsked(this.#options, data !== undefined)
+    if (this.#options.protocol !== undefined && (name === 'auto' || maxDrop !== undefined))
+      throw usage(
+        `${name === 'auto' ? '--recipe auto' : '--max-drop'} contradicts --protocol`,
+        'Leave one of them out.',
+      )
     const isStatic = name === 'auto' || choicesOf(name).recipe === 'int8'
     if (isStatic && data === undefined && !synthetic && calibration === undefined)
       throw usage('there is no data', 'Name it with --data SOURCE, or a table with --calibration TABLE.')
@@ -141,7 +146,9 @@ class Quantizer {
   #calibrated({ name }: Asked, data: DataSource | undefined): Promise<Calibrated> {
     const { range } = this.#options
     const histograms =
-      range === undefined ? name === 'auto' || clips(name) : range !== 'min-max' && range !== 'moving-average'
+      range === undefined
+        ? this.#options.protocol === undefined && (name === 'auto' || clips(name))
+        : range !== 'min-max' && range !== 'moving-average'
     const ranges = name === 'auto' || choicesOf(name).recipe.startsWith('int8')
     return Calibrated.of(this.#task.file, this.#model, { data, ranges, histograms }, this.#options)
   }

@@ -145,7 +145,10 @@ function checkFold({ foldScale }: ConvertOptions, sink: unknown, calibration: Ca
   if (sink === 'calibrated')
     throw usage('calibrated sinks leave heads their scale', 'Leave --fold-scale out, or ask for --sinks zero.')
   if (calibration === undefined)
-    throw usage('--fold-scale needs to know what the sink takes', 'Give data with --data, or a table with --calibration.')
+    throw usage(
+      '--fold-scale needs to know what the sink takes',
+      'Give data with --data, or a table with --calibration.',
+    )
 }
 
 function checkSource({ calibration, data, maxChange, sinkQuantile }: ConvertOptions): void {

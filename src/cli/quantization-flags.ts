@@ -2,11 +2,18 @@ import type { InferredOptionTypes } from 'yargs'
 import { usage } from '../errors.ts'
 import type { QuantizationOptions } from '../quantization-options.ts'
 import type { RangeMethod } from '../quantize/index.ts'
+import { protocols } from '../quantize/recipes.ts'
 import { grouped } from './flags.ts'
 
 /** How to quantize: the same flags for every command that does. */
 export const quantizationFlags = {
   ...grouped('Quantization:', {
+    protocol: {
+      type: 'string',
+      choices: protocols,
+      requiresArg: true,
+      describe: 'Quantize as published in place of what runs well: outeffhop is the W8A8 simulation of its paper',
+    },
     range: {
       type: 'string',
       choices: ['min-max', 'moving-average', 'percentile', 'entropy', 'mse', 'huber'],
@@ -46,9 +53,9 @@ type QuantizationArguments = Partial<InferredOptionTypes<typeof quantizationFlag
 
 /** What the flags above ask for. */
 export function quantizationOptions(flags: QuantizationArguments): QuantizationOptions {
-  const { range, alpha, smooth } = flags
+  const { range, alpha, smooth, protocol } = flags
   return {
-    ...{ alpha, smooth },
+    ...{ alpha, smooth, protocol },
     range: range === 'percentile' ? { percentile: 99.999 } : (range as RangeMethod | undefined),
     convolutions: flags.prefer === undefined ? undefined : flags.prefer === 'size',
     reduceRange: flags['reduce-range'],

@@ -2,13 +2,15 @@ import type { Node, Value } from '../ir/index.ts'
 import { dtypes } from '../ir/index.ts'
 import { constantTensor } from '../ops/index.ts'
 import type { Affine } from './affine.ts'
-import type { Recipe } from './recipes.ts'
+import type { Protocol, Recipe } from './recipes.ts'
 import type { Migration } from './smoothing.ts'
 import type { ChannelStatistics, RangeMethod, Statistics, ValueStatistics } from './statistics.ts'
 import { transformed, transformedChannels } from './statistics.ts'
 
 export interface QuantizationSettings {
   readonly recipe: Recipe
+  /** Quantize as published in the place of what runs well; undefined for the latter. */
+  readonly protocol: Protocol | undefined
   /** Exponent of the migration of outliers into the weights; undefined leaves activations as they are. */
   readonly alpha: number | undefined
   /** Centre the channels of normalised activations before they are quantized. */
@@ -30,6 +32,7 @@ export interface QuantizationSettings {
 /** The construction that was measured as the most accurate at full speed (src/quantize/README.md). */
 export const defaultSettings: QuantizationSettings = {
   recipe: 'int8',
+  protocol: undefined,
   alpha: 0.75,
   symmetrize: true,
   biasCorrection: true,

@@ -39,6 +39,7 @@ const keys = [
   'channels',
   'convolutions',
   'recipe',
+  'protocol',
 ] as const
 
 export function passCases(): PassCase[] {
@@ -58,7 +59,7 @@ function parseCase(pass: string, claim: string, text: string): PassCase {
   const must = claim.startsWith('not-') ? after === undefined : after !== undefined
   if (!must) throw new Error(`${pass}/${claim}: a case has an "after" exactly when its name does not begin with "not-"`)
   const header = headerOf(before)
-  const { sink = '0', scales, numbers, form, opset, ranges, channels, convolutions, recipe, ...rest } = header
+  const { sink = '0', scales, numbers, form, opset, ranges, channels, convolutions, recipe, protocol, ...rest } = header
   const values = sink.split(',').map(Number)
   const list = (key: 'include' | 'only' | 'except' | 'force') => rest[key]?.split(/,\s*/)
   const settings = {
@@ -84,6 +85,7 @@ function parseCase(pass: string, claim: string, text: string): PassCase {
             ...defaultSettings,
             convolutions: convolutions === 'true',
             recipe: (recipe as Recipe | undefined) ?? defaultSettings.recipe,
+            protocol: protocol as QuantizationSettings['protocol'],
           }),
   }
   return { pass, claim, before, after, settings, numbers }
