@@ -25,9 +25,11 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   emit: ['onnx', 'ir'],
   report: ['onnx', 'calibrate', 'compare', 'quantize', 'attention', 'rewrite', 'targets', 'ir'],
   passes: ['attention', 'rewrite', 'quantize', 'targets', 'ops', 'ir'],
+  config: ['src', 'data', 'quantize', 'rewrite', 'targets'],
   // The composition root: the files directly in src.
   src: [
     'passes',
+    'config',
     'calibrate',
     'compare',
     'data',
@@ -45,6 +47,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   ],
   cli: [
     'src',
+    'config',
     'passes',
     'calibrate',
     'compare',
