@@ -2,6 +2,7 @@ import type { Argv } from 'yargs'
 import yargs from 'yargs'
 import { exitCodes, usage } from '../errors.ts'
 import type { Arguments, Command, Environment, FlagTable } from './command.ts'
+import { cacheCommand } from './commands/cache.ts'
 import { calibrateCommand } from './commands/calibrate.ts'
 import { convertCommand } from './commands/convert.ts'
 import { explainCommand } from './commands/explain.ts'
@@ -19,6 +20,7 @@ const commands: readonly Command[] = [
   calibrateCommand,
   quantizeCommand,
   sensitivityCommand,
+  cacheCommand,
   explainCommand,
   inspectCommand,
   passesCommand,
