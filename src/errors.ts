@@ -83,6 +83,18 @@ export function bug(message: string, at: Place = {}): ConvertError {
   )
 }
 
+/** Results cannot be kept. */
+export function cacheNotWritable(folder: string, cause: unknown): ConvertError {
+  return new ConvertError(
+    'cache-not-writable',
+    'output',
+    `the cache "${folder}" cannot be written to (${cause instanceof Error ? cause.message : cause})`,
+    { path: folder },
+    'Name another folder in OUTEFFHOP_CACHE_DIR, or go without: --no-cache.',
+    cause,
+  )
+}
+
 /** Calibration was stopped; what was seen until then is kept. */
 export function calibrationInterrupted(path: string, done: number, wanted: number): ConvertError {
   return new ConvertError(

@@ -23,6 +23,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   calibrate: ['data', 'onnx', 'runtime', 'attention', 'rewrite', 'quantize', 'ops', 'ir'],
   compare: ['data', 'runtime', 'ir'],
   emit: ['onnx', 'ir'],
+  cache: ['onnx', 'runtime', 'ir'],
   report: ['onnx', 'calibrate', 'compare', 'quantize', 'attention', 'rewrite', 'targets', 'ir'],
   passes: ['attention', 'rewrite', 'quantize', 'targets', 'ops', 'ir'],
   config: ['src', 'data', 'quantize', 'rewrite', 'targets'],
@@ -30,6 +31,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   src: [
     'passes',
     'config',
+    'cache',
     'calibrate',
     'compare',
     'data',
@@ -49,6 +51,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'src',
     'config',
     'passes',
+    'cache',
     'calibrate',
     'compare',
     'data',

@@ -5,6 +5,7 @@ import { commonFlags } from '../config/flags.ts'
 import { findConfig } from '../config/index.ts'
 import { exitCodes, usage } from '../errors.ts'
 import type { Command, Environment } from './command.ts'
+import { cacheCommand } from './commands/cache.ts'
 import { calibrateCommand } from './commands/calibrate.ts'
 import { convertCommand } from './commands/convert.ts'
 import { explainCommand } from './commands/explain.ts'
@@ -22,6 +23,7 @@ const commands: readonly Command[] = [
   calibrateCommand,
   quantizeCommand,
   sensitivityCommand,
+  cacheCommand,
   explainCommand,
   inspectCommand,
   passesCommand,

@@ -60,6 +60,14 @@ export const hashFlag = grouped('Output:', {
   hash: { type: 'boolean', describe: 'Put the sha256 of every file in the report' },
 })
 
+export const cacheDirFlag = grouped('Cache:', {
+  'cache-dir': {
+    type: 'string',
+    requiresArg: true,
+    describe: 'Where results are kept; default: OUTEFFHOP_CACHE_DIR, else the place of the platform',
+  },
+})
+
 /** The name-valued flags as site options. */
 export function siteOptions(flags: {
   readonly only?: readonly string[] | undefined
