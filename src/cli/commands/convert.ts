@@ -2,6 +2,7 @@ import { convertFlags, convertOptions } from '../../config/convert-flags.ts'
 import { exitCodes } from '../../errors.ts'
 import type { ConvertOptions } from '../../options.ts'
 import { defineCommand } from '../command.ts'
+import { writeDepfile } from '../depfile.ts'
 import { progressOn } from '../progress.ts'
 import { print } from '../results.ts'
 
@@ -21,6 +22,7 @@ export const convertCommand = defineCommand({
     try {
       const { document } = await convert(args.model, { ...convertOptions(args), signal, onProgress })
       progress.end()
+      await writeDepfile(args, document.files, convertOptions(args))
       await print(document, args, world)
       return exitCodes.done
     } catch (error) {

@@ -4,6 +4,7 @@ import type { QuantizeOptions } from '../../quantize.ts'
 import type { QuantizationDocument } from '../../report/index.ts'
 import type { Arguments } from '../command.ts'
 import { defineCommand } from '../command.ts'
+import { writeDepfile } from '../depfile.ts'
 import { progressOn } from '../progress.ts'
 import { printJson } from '../results.ts'
 import { paintFor } from '../terminal.ts'
@@ -25,6 +26,8 @@ export const quantizeCommand = defineCommand({
     try {
       const document = await quantize(args.model, { ...quantizeOptions(args, signal), signal, onProgress })
       progress.end()
+      const options = quantizeOptions(args)
+      await writeDepfile(args, document.files, { ...options, dataOptions: options })
       await print(document, args, world)
       return exitCodes.done
     } catch (error) {
