@@ -1,6 +1,7 @@
 import type { Pass } from '../src/rewrite/index.ts'
 import { addZeroKey } from './add-zero-key.ts'
 import { checkTarget } from './check-target.ts'
+import { correctSoftmaxBias } from './correct-softmax-bias.ts'
 import { expandAttention } from './expand-attention.ts'
 import { foldAffineAfterConv } from './fold-affine-after-conv.ts'
 import { foldAffineBeforeConv } from './fold-affine-before-conv.ts'
@@ -42,6 +43,7 @@ export const passes: readonly Pass[] = [
   // quantize
   insertQdq,
   quantizeAsPublished,
+  correctSoftmaxBias,
   quantizeWeights,
   quantizeDynamically,
   quantizeWeightBlocks,

@@ -82,6 +82,8 @@ export const quantizationKinds: Readonly<Record<keyof QuantizationOptions, Optio
   smooth: optionKinds.flag,
   symmetrize: optionKinds.flag,
   biasCorrection: optionKinds.flag,
+  softmaxCorrection: optionKinds.flag,
+  preDequantize: optionKinds.flag,
   range: {
     what: 'the name of a method, or { percentile }',
     accepts: (value) => typeof value === 'string' || optionKinds.settings.accepts(value),

@@ -50,14 +50,19 @@ export type QuantizePhase =
   | 'comparing'
 
 /** Settings that are part of a recipe, as far as they were given. */
-export function ownSettings({ alpha, smooth, symmetrize, biasCorrection, range }: QuantizeOptions): readonly string[] {
-  const given = { alpha, smooth, symmetrize, 'bias-correction': biasCorrection, range }
+export function ownSettings(options: QuantizeOptions): readonly string[] {
+  const { alpha, smooth, symmetrize, biasCorrection, preDequantize, range } = options
+  const given = { alpha, smooth, symmetrize, 'bias-correction': biasCorrection, 'pre-dequantize': preDequantize, range }
   return Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [name]))
 }
 
 /** The settings of a recipe, changed where the options say so. */
 export function settingsOf(options: Omit<QuantizationOptions, 'recipe'>, name: RecipeName): QuantizationSettings {
   if (options.protocol !== undefined) checkProtocol(options, name)
+  else if (options.softmaxCorrection)
+    throw usage('--softmax-correction is about quantized probabilities', 'Only --protocol outeffhop quantizes them.')
+  if (options.preDequantize && options.smooth === false)
+    throw usage('--pre-dequantize moves outliers, and --no-smooth leaves them', 'Leave one of them out.')
   const { keepFloat = [] } = options
   const patterns = (typeof keepFloat === 'string' ? [keepFloat] : keepFloat).map(matcher)
   const published = options.protocol === undefined ? {} : asPublished
@@ -68,6 +73,8 @@ export function settingsOf(options: Omit<QuantizationOptions, 'recipe'>, name: R
     alpha: options.smooth === false ? undefined : (options.alpha ?? recipe.alpha),
     symmetrize: options.symmetrize ?? recipe.symmetrize,
     biasCorrection: options.biasCorrection ?? recipe.biasCorrection,
+    softmaxCorrection: options.softmaxCorrection ?? recipe.softmaxCorrection,
+    preDequantize: options.preDequantize ?? recipe.preDequantize,
     range: options.range ?? recipe.range,
     reduceRange: options.reduceRange ?? recipe.reduceRange,
     embeddings: options.embeddings ?? recipe.embeddings,
@@ -96,6 +103,7 @@ function checkProtocol(options: Omit<QuantizationOptions, 'recipe'>, name: Recip
     smooth: smooth === true,
     symmetrize: symmetrize === true,
     'bias-correction': biasCorrection === true,
+    'pre-dequantize': options.preDequantize === true,
     range: range !== undefined && range !== 'moving-average',
     'reduce-range': reduceRange === true,
     embeddings: embeddings === false,

@@ -136,6 +136,8 @@ class Quantizer {
     const isStatic = name === 'auto' || choicesOf(name).recipe === 'int8'
     if (isStatic && data === undefined && !synthetic && calibration === undefined)
       throw usage('there is no data', 'Name it with --data SOURCE, or a table with --calibration TABLE.')
+    if (this.#options.softmaxCorrection && data === undefined && !synthetic)
+      throw usage('--softmax-correction needs data to measure on', 'Name it with --data SOURCE.')
     if (maxDrop !== undefined && data === undefined)
       throw usage('--max-drop needs data to measure on', 'Name it with --data SOURCE.')
     if (maxDrop !== undefined && !(maxDrop >= 0)) throw usage(`--max-drop is a number from 0 on, not ${maxDrop}`)

@@ -40,6 +40,8 @@ const keys = [
   'convolutions',
   'recipe',
   'protocol',
+  'pre-dequantize',
+  'softmax-bias',
 ] as const
 
 export function passCases(): PassCase[] {
@@ -81,14 +83,25 @@ function parseCase(pass: string, claim: string, text: string): PassCase {
     quantization:
       ranges === undefined && channels === undefined && recipe === undefined
         ? undefined
-        : quantizationOf(ranges ?? '', channels ?? '', {
-            ...defaultSettings,
-            convolutions: convolutions === 'true',
-            recipe: (recipe as Recipe | undefined) ?? defaultSettings.recipe,
-            protocol: protocol as QuantizationSettings['protocol'],
-          }),
+        : withSoftmaxBias(
+            header['softmax-bias'],
+            quantizationOf(ranges ?? '', channels ?? '', {
+              ...defaultSettings,
+              convolutions: convolutions === 'true',
+              recipe: (recipe as Recipe | undefined) ?? defaultSettings.recipe,
+              preDequantize: header['pre-dequantize'] === 'true',
+              protocol: protocol as QuantizationSettings['protocol'],
+            }),
+          ),
   }
   return { pass, claim, before, after, settings, numbers }
+}
+
+/** `p 0.5 0.25`: of each head of the probabilities p. */
+function withSoftmaxBias(text: string | undefined, quantization: Quantization): Quantization {
+  const [name, ...bias] = text?.split(' ') ?? []
+  if (name !== undefined) quantization.softmaxBias.set(name, bias.map(Number))
+  return quantization
 }
 
 /** What calibration saw: `x -1..2, y 0..3`, and by channel of the last axis `x -1..2 0..8, y 0..3 0..1`. */
