@@ -59,13 +59,10 @@ function scaleProbabilities(site: Site): void {
   const { output, heads, graph } = site
   const [producer, factors] = [output.producer, factorsOf(site)]
   if (!heads || !producer || !factors) throw new Error('heads are known where they were scaled')
-  const raw = graph.newValue(`${output.name}/raw`)
-  producer.setOutput(producer.outputs.indexOf(output), raw)
   const ops = new Ops({ graph, before: producer.next, name: `${output.name}/by-hand`, opset: opsetOf(graph) })
   const dims = factors.length === 1 ? [] : [heads.count, ...Array.from({ length: -heads.axis - 1 }, () => 1)]
-  const scaled = ops.Mul(raw, ops.constant(Tensor.of(dtypes.float, dims, factors)))
-  scaled.producer?.setOutput(0, output)
-  graph.removeValue(scaled)
+  const scaled = ops.Mul(output, ops.constant(Tensor.of(dtypes.float, dims, factors)))
+  output.replaceUsesWith(scaled, { keepOutputs: true, ...(scaled.producer && { except: scaled.producer }) })
 }
 
 async function run(model: Model, feeds: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor>> {
@@ -166,29 +163,31 @@ describe.skipIf(!canRun)('--fold-scale', () => {
   const real = join(process.env.OUTEFFHOP_MODELS ?? '', 'minilm_l6')
   const isThere = process.env.OUTEFFHOP_MODELS !== undefined && existsSync(join(real, 'model.onnx'))
   if (!isThere) console.log('skipped: the scale fold of a real model, because OUTEFFHOP_MODELS has no minilm_l6')
-  it.skipIf(!isThere)('brings a real encoder nearer to what it was', async () => {
-    const texts = join(folder, 'texts.txt')
-    const lines = [
-      'The quick brown fox jumps over the lazy dog.',
-      'A compiler reads a program and writes another one that does the same.',
-      'Short.',
-      'In the beginning nobody knew how long the night would be, nor who would keep the fire burning until the morning.',
-      'Interest rates rose again this quarter.',
-      'Where is the nearest station?',
-    ]
-    writeFileSync(texts, `${lines.join('\n')}\n`)
-    const settings = {
-      ...options(),
-      data: texts,
-      dataOptions: { tokenizer: join(real, 'tokenizer.json') },
-      output: output(),
-    }
-    const noise = async (foldScale: boolean) => {
-      const { document } = await convert(join(real, 'model.onnx'), { ...settings, foldScale, verify: true })
-      expect(document.warnings).toEqual([])
-      return 1 - (document.change?.measured?.outputs[0]?.cosine.mean ?? Number.NaN)
-    }
-    const [plain, folded] = [await noise(false), await noise(true)]
-    expect(folded).toBeLessThan(0.8 * plain)
-  })
+  it.skipIf(!isThere)(
+    'brings a real encoder nearer to what it was',
+    async () => {
+      const texts = join(folder, 'texts.txt')
+      const lines = [
+        'The quick brown fox jumps over the lazy dog.',
+        'A compiler reads a program and writes another one that does the same.',
+        'Short.',
+        'Interest rates rose again this quarter.',
+      ]
+      writeFileSync(texts, `${lines.join('\n')}\n`)
+      const settings = {
+        ...options(),
+        data: texts,
+        dataOptions: { tokenizer: join(real, 'tokenizer.json') },
+        output: output(),
+      }
+      const noise = async (foldScale: boolean) => {
+        const { document } = await convert(join(real, 'model.onnx'), { ...settings, foldScale, verify: true })
+        expect(document.warnings).toEqual([])
+        return 1 - (document.change?.measured?.outputs[0]?.cosine.mean ?? Number.NaN)
+      }
+      const [plain, folded] = [await noise(false), await noise(true)]
+      expect(folded).toBeLessThan(0.8 * plain)
+    },
+    300_000,
+  )
 })

@@ -8,6 +8,8 @@ import { readOwnTable } from '../src/calibrate/index.ts'
 import { calibrate } from '../src/calibrate.ts'
 import { main } from '../src/cli/main.ts'
 import { convert } from '../src/convert.ts'
+import { openData } from '../src/data/index.ts'
+import { split } from '../src/held-out.ts'
 import type { Model } from '../src/ir/index.ts'
 import { dtypes, Tensor } from '../src/ir/index.ts'
 import { modelToBytes, openModel, parseModel } from '../src/onnx/index.ts'
@@ -36,26 +38,27 @@ const folder = mkdtempSync(join(tmpdir(), 'outeffhop-protocol-'))
 const [path, data, table, output] = ['layer.onnx', 'samples.jsonl', 'table.json', 'out.onnx'].map((name) =>
   join(folder, name),
 ) as [string, string, string, string]
+/** A table of every value, and the layer quantized by it. */
+const [whole, published] = ['whole.json', 'published.onnx'].map((name) => join(folder, name)) as [string, string]
 afterAll(() => rmSync(folder, { recursive: true }))
 
-/** Values of the reference that have other names in the model: those that are what a linear layer gives do not. */
-beforeAll(() => {
+beforeAll(async () => {
   writeFileSync(path, modelToBytes(layer()))
   const lines = reference.samples.map(({ ids, kinds, hidden }) =>
     JSON.stringify({ ids: [ids], kinds: [kinds], hidden: [[[hidden]]] }),
   )
   writeFileSync(data, `${lines.join('\n')}\n`)
+  if (!canRun) return
+  await calibrate(path, data, { output: whole, all: true, histograms: false })
+  await quantize(path, { calibration: whole, protocol: 'outeffhop', output: published })
 })
 
 describe.skipIf(!canRun)('the published protocol', () => {
   it('takes the running extremes of the reference at every point, and has a quantizer at no other', async () => {
-    await calibrate(path, data, { output: table, overwrite: true, all: true, histograms: false })
-    const { values } = readOwnTable(table)
-    await quantize(path, { calibration: table, protocol: 'outeffhop', output, overwrite: true })
-    const quantizers = [...openModel(output).graph.nodes()].filter(({ op }) => op === 'QuantizeLinear')
+    const { values, statistics } = readOwnTable(whole)
+    const quantizers = [...openModel(published).graph.nodes()].filter(({ op }) => op === 'QuantizeLinear')
     const names = quantizers.map((node) => (node.input(0)?.name ?? '').replace(/\/real$/, ''))
     expect(names.sort()).toEqual(Object.keys(reference.ranges).sort())
-    const { statistics } = readOwnTable(table)
     for (const [name, [low, high]] of Object.entries(reference.ranges)) {
       expect(values.has(name), name).toBe(true)
       const { min, max } = statistics(name)?.rangeBy('moving-average') ?? { min: Number.NaN, max: Number.NaN }
@@ -65,7 +68,7 @@ describe.skipIf(!canRun)('the published protocol', () => {
   })
 
   it('gives what the simulation in numpy gives, to rounding', async () => {
-    const outputs = await outputsOf(output, 'disabled')
+    const outputs = await outputsOf(published, 'disabled')
     const step = ((reference.ranges.z?.[1] ?? 0) - (reference.ranges.z?.[0] ?? 0)) / 255
     for (const [i, expected] of reference.quantized.entries()) {
       const distances = expected.map((x, j) => Math.abs(x - (outputs[i]?.[j] ?? Number.NaN)))
@@ -77,7 +80,7 @@ describe.skipIf(!canRun)('the published protocol', () => {
   })
 
   it('gives nearly the same with the integer kernels ONNX Runtime makes of it', async () => {
-    const outputs = await outputsOf(output, 'all')
+    const outputs = await outputsOf(published, 'all')
     const step = ((reference.ranges.z?.[1] ?? 0) - (reference.ranges.z?.[0] ?? 0)) / 255
     for (const [i, expected] of reference.quantized.entries())
       for (const [j, x] of expected.entries())
@@ -146,6 +149,58 @@ describe.skipIf(!canRun)('the published protocol', () => {
     expect(names).toHaveLength(2 * 13 + 4)
   })
 })
+
+describe.skipIf(!canRun)('softmax bias correction', () => {
+  it('gives back to probabilities what rounding takes from each head in the mean', async () => {
+    const settings = { data, protocol: 'outeffhop', softmaxCorrection: true, minCosine: 0 } as const
+    await quantize(path, { ...settings, output, overwrite: true })
+    const made = openModel(output)
+    const add = made.graph.values.get('p')?.producer
+    expect(add?.op).toBe('Add')
+    const bias = add?.input(1)?.initializer?.toNumbers() ?? []
+    const [scale, zero] = [1, 2].map((port) => add?.input(0)?.producer?.input(port)?.initializer?.toNumbers()[0] ?? 0)
+    const errors = await probabilityErrors(scale as number, zero as number)
+    expect(bias).toHaveLength(2)
+    for (const [head, b] of bias.entries()) expect(b).toBeCloseTo(errors[head] as number, 6)
+    // Rows that are cut off lose: the correction is no zero.
+    expect(Math.max(...bias.map(Math.abs))).toBeGreaterThan(1e-5)
+  })
+
+  it('is refused where probabilities are float, and where there is nothing to measure on', async () => {
+    const settings = { softmaxCorrection: true, output, overwrite: true } as const
+    await expect(quantize(path, { ...settings, data })).rejects.toMatchObject({ code: 'usage' })
+    await calibrate(path, data, { output: table, overwrite: true, all: true, histograms: false })
+    const withTable = { ...settings, calibration: table, protocol: 'outeffhop' } as const
+    await expect(quantize(path, withTable)).rejects.toMatchObject({ code: 'usage' })
+  })
+})
+
+/** The mean of `p - Q(p)` of each head, p as the float layer has it, over the data that is not kept back. */
+async function probabilityErrors(scale: number, zero: number): Promise<number[]> {
+  const model = openModel(path)
+  const p = model.graph.values.get('p')
+  if (!p) throw new Error('the layer has probabilities')
+  p.type = { kind: 'tensor', dtype: dtypes.float, shape: undefined }
+  model.graph.setOutput(1, p)
+  const session = await openSession(modelToBytes(model), { optimization: 'disabled' })
+  const sums = [0, 0]
+  let count = 0
+  try {
+    const { calibration } = split(await openData(data, openModel(path), {}))
+    for await (const { feeds } of calibration.samples()) {
+      const values = (await session.run(feeds)).p?.toNumbers() ?? []
+      for (const [i, x] of values.entries()) {
+        const rounded = (Math.min(255, Math.max(0, Math.round(x / scale) + zero)) - zero) * scale
+        const head = i < values.length / 2 ? 0 : 1
+        sums[head] = (sums[head] ?? 0) + x - rounded
+      }
+      count += values.length / 2
+    }
+  } finally {
+    await session.close()
+  }
+  return sums.map((sum) => sum / count)
+}
 
 it('the committed numbers are those the reference gives', () => {
   const python = pythonWith('numpy')
