@@ -6,7 +6,7 @@ import { contractedLabels } from '../ops/index.ts'
 import { builtFromSoftmax } from './approximation.ts'
 import type { Column } from './column.ts'
 import { columnOf, isHidden, isZero } from './column.ts'
-import type { Frame } from './cursor.ts'
+import type { Cursor, Frame } from './cursor.ts'
 import { startAt } from './cursor.ts'
 import { sigmoidGate } from './gate.ts'
 import { isConstantIn, operandKind } from './memory.ts'
@@ -47,13 +47,27 @@ export function classify(n: Normaliser, frame: Frame | undefined, wiring: Wiring
   const named = policies.force?.(n.node.label) ?? false
   if (!named && policies.only && !policies.only(n.node.label))
     return { ...found, verdict: because('rejected', 'excluded', n.node) }
-  if (n.problem === 'log-softmax' || (n.problem === 'unshifted-one' && !named))
-    return { ...found, verdict: because('rejected', n.problem, n.node) }
+  if (n.problem === 'unshifted-one' && !named) return { ...found, verdict: because('rejected', n.problem, n.node) }
+  if (n.problem === 'log-softmax') {
+    const weighed = values.filter(isExponentiated)
+    const role = decide(n, scores, weighed, back, wiring, policies)
+    const isAttention = role.kind === 'attention'
+    const verdict = isAttention
+      ? because('review', 'masked-logarithms', n.node)
+      : because('rejected', n.problem, n.node)
+    return { ...found, verdict }
+  }
   const sunk = sinkVerdict(n, found, wiring)
   if (sunk) return { ...found, ...sunk }
   if (named && isDecidable(n)) return { ...found, verdict: isForced(n.node) }
   const verdict = decide(n, scores, found.values, back, wiring, policies)
   return { ...found, verdict: withProblem(n, verdict, frame, wiring, policies) }
+}
+
+/** Whether an Exp stands between a normaliser and the product with values. */
+function isExponentiated({ cursor }: Reached): boolean {
+  for (let at: Cursor | undefined = cursor; at; at = at.from) if (at.step?.node.op === 'Exp') return true
+  return false
 }
 
 /** A user may decide what a softmax is for, and what scores are, but not what the spelling computes. */
@@ -154,7 +168,7 @@ function gateBehind(context: Value | undefined, n: Normaliser, facts: Facts): Si
 
 const layout = new Set(['Transpose', 'Reshape', 'Cast', 'Identity', 'Squeeze', 'Unsqueeze'])
 
-/** The list of architecture.md in order: the first rule that fits decides. */
+/** The first rule that fits decides. */
 function decide(
   n: Normaliser,
   scores: readonly Reached[],
