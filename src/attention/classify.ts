@@ -6,7 +6,7 @@ import { contractedLabels } from '../ops/index.ts'
 import { builtFromSoftmax } from './approximation.ts'
 import type { Column } from './column.ts'
 import { columnOf, isHidden, isZero } from './column.ts'
-import type { Cursor, Frame } from './cursor.ts'
+import type { Frame } from './cursor.ts'
 import { startAt } from './cursor.ts'
 import { sigmoidGate } from './gate.ts'
 import { isConstantIn, operandKind } from './memory.ts'
@@ -49,7 +49,7 @@ export function classify(n: Normaliser, frame: Frame | undefined, wiring: Wiring
     return { ...found, verdict: because('rejected', 'excluded', n.node) }
   if (n.problem === 'unshifted-one' && !named) return { ...found, verdict: because('rejected', n.problem, n.node) }
   if (n.problem === 'log-softmax') {
-    const weighed = values.filter(isExponentiated)
+    const weighed = forward.stops.flatMap((stop) => valuesBehindExp(stop, wiring))
     const role = decide(n, scores, weighed, back, wiring, policies)
     const isAttention = role.kind === 'attention'
     const verdict = isAttention
@@ -64,10 +64,10 @@ export function classify(n: Normaliser, frame: Frame | undefined, wiring: Wiring
   return { ...found, verdict: withProblem(n, verdict, frame, wiring, policies) }
 }
 
-/** Whether an Exp stands between a normaliser and the product with values. */
-function isExponentiated({ cursor }: Reached): boolean {
-  for (let at: Cursor | undefined = cursor; at; at = at.from) if (at.step?.node.op === 'Exp') return true
-  return false
+/** Products with values of what an Exp makes of logarithms. */
+function valuesBehindExp({ node, cursor }: Stop, wiring: Wiring): readonly Reached[] {
+  const output = node?.op === 'Exp' ? node.output() : undefined
+  return output ? walkForward(startAt(output, cursor.axis, cursor.frame), wiring).reached : []
 }
 
 /** A user may decide what a softmax is for, and what scores are, but not what the spelling computes. */
