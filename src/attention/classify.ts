@@ -2,7 +2,7 @@
 import type { Node, Value } from '../ir/index.ts'
 import { annotationOf } from '../ir/index.ts'
 import type { Facts } from '../ops/index.ts'
-import { contractedLabels } from '../ops/index.ts'
+import { contractedLabels, functionOf } from '../ops/index.ts'
 import { builtFromSoftmax } from './approximation.ts'
 import type { Column } from './column.ts'
 import { columnOf, isHidden, isZero } from './column.ts'
@@ -34,7 +34,7 @@ export interface Finding {
 
 export function classify(n: Normaliser, frame: Frame | undefined, wiring: Wiring, policies: Policies): Finding {
   const nothing = { scores: [], values: [], statistics: [], sink: n.sink, spelling: n.spelling }
-  if (n.axis === undefined) return { ...nothing, verdict: because('review', 'axis-unknown', n.node) }
+  if (n.axis === undefined) return { ...nothing, verdict: because('review', 'axis-unknown', n.node, callsOf(n.node)) }
   const back = walkBack(startAt(n.input, n.axis, frame), wiring)
   const forward = walkForward(startAt(n.output, n.axis, frame), wiring)
   const scores = ranked(back.reached, wiring)
@@ -62,6 +62,12 @@ export function classify(n: Normaliser, frame: Frame | undefined, wiring: Wiring
   if (named && isDecidable(n)) return { ...found, verdict: isForced(n.node) }
   const verdict = decide(n, scores, found.values, back, wiring, policies)
   return { ...found, verdict: withProblem(n, verdict, frame, wiring, policies) }
+}
+
+/** Why a rank may be unknown in a function. */
+function callsOf({ graph }: Node): string {
+  const fn = functionOf(graph)
+  return fn ? `, or differs between the calls of the function "${fn.domain}.${fn.name}"` : ''
 }
 
 /** Products with values of what an Exp makes of logarithms. */

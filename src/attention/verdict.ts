@@ -3,7 +3,7 @@ import type { Node } from '../ir/index.ts'
 import type { Reason, Verdict, VerdictKind } from './site.ts'
 
 const sentences: Record<Reason, (node: string, detail: string) => string> = {
-  'axis-unknown': (n) => `${n} normalises an axis that cannot be told: the rank of its input is unknown.`,
+  'axis-unknown': (n, d) => `${n} normalises an axis that cannot be told: the rank of its input is unknown${d}.`,
   'callers-disagree': (n, d) => `${n} is in a function whose calls use it differently (${d}).`,
   'channel-attention': (n, d) => `${n} weighs channels: its scores ${d}sum over positions, not over features.`,
   excluded: (n) => `${n} was left alone because its name was not selected.`,
