@@ -16,7 +16,17 @@ const plainWidth = {
 export default {
   input: { main: 'dist/src/cli/main.js', index: 'dist/src/index.js', plugin: 'dist/src/plugin/index.js' },
   platform: 'node',
-  external: [/^@huggingface\//, /^hyparquet/, 'jiti', 'onnx-proto', 'onnxruntime-node', /^protobufjs\//, 'sharp', 'unplugin', 'yauzl'],
+  external: [
+    /^@huggingface\//,
+    /^hyparquet/,
+    'jiti',
+    'onnx-proto',
+    'onnxruntime-node',
+    /^protobufjs\//,
+    'sharp',
+    'unplugin',
+    'yauzl',
+  ],
   plugins: [plainWidth],
   output: { dir: 'dist/bundle', format: 'esm', chunkFileNames: '[name]-[hash].js' },
   logLevel: 'warn',

@@ -1,5 +1,4 @@
 import { sep } from 'node:path'
-import { placeText } from '../emit/index.ts'
 import type { InputOptions } from '../input-files.ts'
 
 interface DepfileArguments {
@@ -16,7 +15,7 @@ export async function writeDepfile(
   options: InputOptions,
 ): Promise<void> {
   if (depfile === undefined || files.length === 0) return
-  const { inputFiles } = await import('../input-files.ts')
+  const [{ inputFiles }, { placeText }] = await Promise.all([import('../input-files.ts'), import('../emit/index.ts')])
   const inputs = await inputFiles(model, options)
   if (typeof config === 'string') inputs.push(config)
   placeText(depfile, `${files.map(({ path }) => escaped(path)).join(' ')}: ${inputs.map(escaped).join(' \\\n  ')}\n`)
