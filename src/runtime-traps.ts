@@ -5,7 +5,7 @@ import type { SessionOptionEntry } from './report/index.ts'
 import type { Warning } from './rewrite/index.ts'
 import { hasVnni, installedRuntime } from './runtime/index.ts'
 import { symptomsOf } from './symptoms.ts'
-import { exactOnOldProcessors, trapsOf } from './targets/index.ts'
+import { asItStands, exactOnOldProcessors, trapsOf } from './targets/index.ts'
 
 /** Where a quantized model would be run. */
 export interface Installation {
@@ -30,7 +30,15 @@ export function trapWarnings(
 }
 
 /** Settings that whoever opens a session on the result should know of. */
-export function sessionOptionsFor({ recipe, reduceRange }: QuantizationSettings): readonly SessionOptionEntry[] {
+export function sessionOptionsFor({
+  recipe,
+  reduceRange,
+  protocol,
+}: QuantizationSettings): readonly SessionOptionEntry[] {
+  if (protocol !== undefined)
+    return [
+      { ...asItStands, why: 'every quantizer is simulated as it stands, and no kernel of integers takes its place' },
+    ]
   if (!reduceRange || !recipe.startsWith('int8')) return []
   const why =
     'weights are within 7 bits, right on every x64 processor; on those without VNNI this option, of ONNX Runtime 1.13 and ' +

@@ -62,7 +62,10 @@ function scaleProbabilities(site: Site): void {
   const ops = new Ops({ graph, before: producer.next, name: `${output.name}/by-hand`, opset: opsetOf(graph) })
   const dims = factors.length === 1 ? [] : [heads.count, ...Array.from({ length: -heads.axis - 1 }, () => 1)]
   const scaled = ops.Mul(output, ops.constant(Tensor.of(dtypes.float, dims, factors)))
-  output.replaceUsesWith(scaled, { keepOutputs: true, ...(scaled.producer && { except: scaled.producer }) })
+  // Some models give the probabilities out too, or their mean over heads: those stay.
+  const product = site.values[0]
+  if (product?.node.input(product.otherInput) === output) product.node.setInput(product.otherInput, scaled)
+  else output.replaceUsesWith(scaled, { keepOutputs: true, ...(scaled.producer && { except: scaled.producer }) })
 }
 
 async function run(model: Model, feeds: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor>> {

@@ -108,6 +108,8 @@ describe('what is said', () => {
     expect(sessionOptionsFor(defaultSettings)).toEqual([])
     const [option] = sessionOptionsFor({ ...defaultSettings, reduceRange: true })
     expect(option).toMatchObject({ key: 'session.x64quantprecision', value: '1' })
+    const [simulated] = sessionOptionsFor({ ...defaultSettings, protocol: 'outeffhop' })
+    expect(simulated).toMatchObject({ key: 'session.disable_quant_qdq', value: '1' })
   })
 
   it.skipIf(installedRuntime() === undefined)('stands in what quantize prints', async () => {
