@@ -143,7 +143,7 @@ describe.skipIf(!canRun)('--fold-scale', () => {
     expect(folded.sites[0]?.notes.join()).toMatch(
       /heads are multiplied by 1\.\d+ to 1\.\d+ in the rows of the weight of/,
     )
-    expect(folded.warnings).toEqual([])
+    expect(folded.warnings.map(({ code }) => code)).not.toContain('scale-not-folded')
   })
 
   it('says where no projection is in reach', async () => {
@@ -151,8 +151,9 @@ describe.skipIf(!canRun)('--fold-scale', () => {
     const short = text.replace('=> (float[1,6,4] y)', '=> (float[1,6,6] cj)').replace('y = MatMul (cj, wo)', '')
     writeFileSync(alone, modelToBytes(parseModel(short.replace(/, float\[6,4\] wo = \{[^}]*\}/, ''))))
     const { document } = await convert(alone, { ...options(), output: output(), foldScale: true })
-    expect(document.warnings.map(({ code }) => code)).toEqual(['scale-not-folded'])
-    expect(document.warnings[0]?.message).toContain('/Softmax')
+    const warnings = document.warnings.filter(({ code }) => code === 'scale-not-folded')
+    expect(warnings).toHaveLength(1)
+    expect(warnings[0]?.message).toContain('/Softmax')
   })
 
   it.each([
@@ -185,7 +186,7 @@ describe.skipIf(!canRun)('--fold-scale', () => {
       }
       const noise = async (foldScale: boolean) => {
         const { document } = await convert(join(real, 'model.onnx'), { ...settings, foldScale, verify: true })
-        expect(document.warnings).toEqual([])
+        expect(document.warnings.map(({ code }) => code)).not.toContain('scale-not-folded')
         return 1 - (document.change?.measured?.outputs[0]?.cosine.mean ?? Number.NaN)
       }
       const [plain, folded] = [await noise(false), await noise(true)]
