@@ -201,7 +201,7 @@ def judge(kind, path, other, npz):
         if kind == "text":
             length = int(feeds["attention_mask"].sum())
             feeds = {k: v[:, :length] for k, v in feeds.items()}
-        x, y = (s.run(None, feeds)[0][0].astype(np.float64) for s in (first, second))
+        x, y = (main_output(s.run(None, feeds)) for s in (first, second))
         signal, noise = signal + (x**2).sum(), noise + ((x - y) ** 2).sum()
         if kind == "text":
             a, b = x.mean(0), y.mean(0)
@@ -216,6 +216,11 @@ def judge(kind, path, other, npz):
         result["sameStrings"] = same / len(losses)
     result["size"] = os.path.getsize(other) / os.path.getsize(path)
     print(json.dumps({k: float(v) for k, v in result.items()}))
+
+
+def main_output(outputs):
+    """The first output of a sample with an axis of tokens, steps or rows."""
+    return next(x for x in outputs if x.ndim >= 3)[0].astype(np.float64)
 
 
 def string(steps):

@@ -66,7 +66,9 @@ function compareCase({ name, kind, calibration, judged }: PeerCase): void {
     }
   })
   const best = Math.min(...peers.map(({ mean }) => mean))
-  console.log(`${name}: ours ${ours.mean.toExponential(2)}, the best of ${peers.length} recipes ${best.toExponential(2)}`)
+  console.log(
+    `${name}: ours ${ours.mean.toExponential(2)}, the best of ${peers.length} recipes ${best.toExponential(2)}`,
+  )
 }
 
 /** Losses in thousandths: the file has three decimals. */
