@@ -448,15 +448,13 @@ describe.skipIf(!installed)('outeffhop-convert calibrate', () => {
     const stop = new AbortController()
     const options = { synthetic: true, samples: 5, output: at('stopped.json') }
     const onProgress = ({ done }: { done: number }) => void (done === 2 && stop.abort())
-    await expect(
-      calibrate(at('model.onnx'), undefined, { ...options, signal: stop.signal, onProgress }),
-    ).rejects.toMatchObject({
+    await expect(calibrate(at('model.onnx'), { ...options, signal: stop.signal, onProgress })).rejects.toMatchObject({
       code: 'calibration-interrupted',
       exitCode: 130,
       message: expect.stringContaining('2 of 5'),
     })
     expect(JSON.parse(readFileSync(at('stopped.json'), 'utf8'))).toMatchObject({ complete: false, samples: [0, 1] })
-    expect(await calibrate(at('model.onnx'), undefined, { ...options, resume: true })).toMatchObject({ complete: true })
+    expect(await calibrate(at('model.onnx'), { ...options, resume: true })).toMatchObject({ complete: true })
   })
 
   it('goes on with a table of the same data, and refuses one of other data', async () => {
