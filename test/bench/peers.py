@@ -105,6 +105,8 @@ def data(kind, models, name, calibration, judged, folder):
         else:
             arrays = {names[0]: photos(part, int(count), f"{models}/photos") if kind == "photos" else lines(part, int(count))}
         np.savez(f"{folder}/{file}.npz", **arrays)
+    for old in glob.glob(f"{folder}/*.float.npz"):
+        os.remove(old)
 
 
 # Recipes. A name is PLACEMENT.METHOD.channel|tensor.asymmetric|symmetric.
@@ -194,14 +196,13 @@ def quantize(path, npz, out, recipe):
 
 
 def judge(kind, path, other, npz):
-    first, second, arrays = session(path), session(other), dict(np.load(npz))
+    known = f"{npz}.float.npz"
+    if not os.path.exists(known):
+        np.savez(known, *outputs(kind, path, npz))
+    wanted = np.load(known)
     losses, signal, noise, same = [], 0.0, 0.0, 0
-    for i in range(len(next(iter(arrays.values())))):
-        feeds = {k: v[i : i + 1] for k, v in arrays.items()}
-        if kind == "text":
-            length = int(feeds["attention_mask"].sum())
-            feeds = {k: v[:, :length] for k, v in feeds.items()}
-        x, y = (main_output(s.run(None, feeds)) for s in (first, second))
+    for i, y in enumerate(outputs(kind, other, npz)):
+        x = wanted[f"arr_{i}"]
         signal, noise = signal + (x**2).sum(), noise + ((x - y) ** 2).sum()
         if kind == "text":
             a, b = x.mean(0), y.mean(0)
@@ -218,9 +219,15 @@ def judge(kind, path, other, npz):
     print(json.dumps({k: float(v) for k, v in result.items()}))
 
 
-def main_output(outputs):
-    """The first output of a sample with an axis of tokens, steps or rows."""
-    return next(x for x in outputs if x.ndim >= 3)[0].astype(np.float64)
+def outputs(kind, path, npz):
+    """Of each sample alone, without its padding, the first output with an axis of tokens, steps or rows."""
+    model, arrays = session(path), dict(np.load(npz))
+    for i in range(len(next(iter(arrays.values())))):
+        feeds = {k: v[i : i + 1] for k, v in arrays.items()}
+        if kind == "text":
+            length = int(feeds["attention_mask"].sum())
+            feeds = {k: v[:, :length] for k, v in feeds.items()}
+        yield next(x for x in model.run(None, feeds) if x.ndim >= 3)[0].astype(np.float64)
 
 
 def string(steps):

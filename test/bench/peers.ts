@@ -3,7 +3,7 @@
  * `peers.json`: the same calibration data, and other data to judge by.
  *
  * Needs PYTHON with onnx, onnxruntime, tokenizers and pillow, and OUTEFFHOP_MODELS as `test/support/fetch-models.js` fills it.
- * `node … peers.js NAME…` takes some of the models only.
+ * `node … peers.js NAME…` takes some of the models only, and BENCH_RECIPES some of the recipes: those that match it.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -32,6 +32,7 @@ const program = process.env.PYTHON ?? 'python3'
 const models = resolve(process.env.OUTEFFHOP_MODELS ?? 'models')
 const list = JSON.parse(readFileSync('test/bench/peers.json', 'utf8')) as { readonly models: readonly PeerCase[] }
 const wanted = process.argv.slice(2)
+const some = new RegExp(process.env.BENCH_RECIPES ?? '')
 const folder = mkdtempSync(join(tmpdir(), 'outeffhop-peers-'))
 
 try {
@@ -55,7 +56,8 @@ function compareCase({ name, kind, calibration, judged }: PeerCase): void {
   python('data', kind, models, name, `${calibration}`, `${judged}`, folder)
   run('node', 'bin/outeffhop-convert.js', 'quantize', model, '--data', data, '-o', output, '--overwrite', '--quiet')
   const ours = judge('quantize')
-  const peers = (JSON.parse(python('recipes', model)) as string[]).flatMap((recipe) => {
+  const recipes = (JSON.parse(python('recipes', model)) as string[]).filter((recipe) => some.test(recipe))
+  const peers = recipes.flatMap((recipe) => {
     rmSync(output, { force: true })
     try {
       python('quantize', model, data, output, recipe)
