@@ -79,18 +79,23 @@ describe.skipIf(!installed)('the package, imported as users do,', () => {
     expect(tables[0].settings).toEqual({ all: false, histograms: true, moments: null })
   })
 
-  it('quantizes and ranks products as the command line does', async () => {
-    const { document, ranked } = printed(`import { quantize, sensitivity } from 'outeffhop-convert'
-      const document = await quantize('model.onnx', { data: 'rows.jsonl' })
-      const ranked = await sensitivity('model.onnx', { data: 'rows.jsonl' })
-      console.log(JSON.stringify({ document, ranked }))`)
+  it('quantizes as the command line does, to the byte', async () => {
+    const document = printed(`import { quantize } from 'outeffhop-convert'
+      console.log(JSON.stringify(await quantize('model.onnx', { data: 'rows.jsonl' })))`)
     expect(existsSync(at('model.int8.onnx'))).toBe(true)
-    const data = ['--data', at('rows.jsonl')]
-    const byCommand = await told('quantize', at('model.onnx'), ...data, '-o', at('by-command.onnx'))
+    const byCommand = await told('quantize', at('model.onnx'), '--data', at('rows.jsonl'), '-o', at('by-command.onnx'))
     expect(byCommand.quantization.quality).toEqual(document.quantization.quality)
     expect(document.quantization.latencyRatio).toBeGreaterThan(0)
     expect(readFileSync(at('by-command.onnx')).equals(readFileSync(at('model.int8.onnx')))).toBe(true)
-    expect((await told('sensitivity', at('model.onnx'), ...data)).products).toEqual(ranked.products)
+  })
+
+  it('ranks products as the command line does', async () => {
+    const { products } = printed(`import { sensitivity } from 'outeffhop-convert'
+      const options = { data: 'rows.jsonl', samples: 6, keepFloat: '*attention*' }
+      console.log(JSON.stringify(await sensitivity('model.onnx', options)))`)
+    expect(products.length).toBeGreaterThan(3)
+    const flags = ['--data', at('rows.jsonl'), '--samples', '6', '--keep-float', '*attention*']
+    expect((await told('sensitivity', at('model.onnx'), ...flags)).products).toEqual(products)
   })
 
   it.each([
