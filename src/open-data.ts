@@ -1,8 +1,9 @@
 /** Data as callers of the library open it: their options are checked, too. */
+
+import { checkOptions } from './check-options.ts'
 import type { DataOptions, DataSource } from './data/index.ts'
 import { openData as open } from './data/index.ts'
 import type { Model } from './ir/index.ts'
-import { checkOptions } from './onnx/index.ts'
 import { dataKinds } from './option-kinds.ts'
 
 /**
