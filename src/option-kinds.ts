@@ -1,5 +1,5 @@
 /** What each option of the library can be: callers in plain JavaScript have no types that would tell them. */
-
+import type { CalibrateOptions, MergeOptions } from './calibrate.ts'
 import type { OptionKind } from './check-options.ts'
 import { oneOf, optionKinds } from './check-options.ts'
 import type { DataOptions } from './data/source.ts'
@@ -63,7 +63,8 @@ export const convertKinds: Readonly<Record<keyof ConvertOptions, OptionKind>> = 
   onProgress: optionKinds.work,
 }
 
-const dataKinds: Readonly<Record<keyof DataOptions, OptionKind>> = {
+/** What the options of `openData` can be. */
+export const dataKinds: Readonly<Record<keyof DataOptions, OptionKind>> = {
   samples: optionKinds.number,
   seed: optionKinds.number,
   shard: optionKinds.settings,
@@ -74,6 +75,25 @@ const dataKinds: Readonly<Record<keyof DataOptions, OptionKind>> = {
   image: optionKinds.settings,
   synthetic: optionKinds.flag,
   signal: optionKinds.signal,
+}
+
+/** What the options of `calibrate` can be. */
+export const calibrateKinds: Readonly<Record<keyof CalibrateOptions, OptionKind>> = {
+  ...dataKinds,
+  data: optionKinds.text,
+  output: optionKinds.text,
+  overwrite: optionKinds.flag,
+  resume: optionKinds.flag,
+  method: oneOf(['all', 'min-max', 'moving-average']),
+  all: optionKinds.flag,
+  moments: oneOf(['sequence', 'token', 'tensor']),
+  onProgress: optionKinds.work,
+}
+
+/** What the options of `mergeCalibrations` can be. */
+export const mergeKinds: Readonly<Record<keyof MergeOptions, OptionKind>> = {
+  output: optionKinds.text,
+  overwrite: optionKinds.flag,
 }
 
 /** What the settings of a quantization can be. */

@@ -49,7 +49,7 @@ beforeAll(async () => {
   )
   writeFileSync(data, `${lines.join('\n')}\n`)
   if (!canRun) return
-  await calibrate(path, data, { output: whole, all: true, histograms: false })
+  await calibrate(path, { data, output: whole, all: true, method: 'moving-average' })
   await quantize(path, { calibration: whole, protocol: 'outeffhop', output: published })
 })
 
@@ -88,7 +88,7 @@ describe.skipIf(!canRun)('the published protocol', () => {
   })
 
   it('is refused by a table that observed less, which names what to do', async () => {
-    await calibrate(path, data, { output: table, overwrite: true, histograms: false })
+    await calibrate(path, { data, output: table, overwrite: true, method: 'moving-average' })
     const refused = await quantize(path, { calibration: table, protocol: 'outeffhop', output, overwrite: true }).catch(
       (error) => error,
     )
@@ -100,7 +100,7 @@ describe.skipIf(!canRun)('the published protocol', () => {
     const world = recordedWorld()
     const args = ['calibrate', path, '--data', data, '--protocol', 'outeffhop', '-o', table, '--overwrite']
     expect(await main(args, world)).toBe(0)
-    expect(readOwnTable(table).watching).toMatchObject({ all: true, histograms: false })
+    expect(readOwnTable(table).watching).toMatchObject({ all: true, method: 'moving-average' })
     expect(await main([...args, '--method', 'all'], world)).toBe(2)
   })
 
@@ -123,7 +123,7 @@ describe.skipIf(!canRun)('the published protocol', () => {
 
   it('leaves the heads of a model in float that are named, with their weights', async () => {
     const keepFloat = 'product_w2'
-    await calibrate(path, data, { output: table, overwrite: true, all: true, histograms: false })
+    await calibrate(path, { data, output: table, overwrite: true, all: true, method: 'moving-average' })
     const { quantization } = await quantize(path, {
       ...{ calibration: table, protocol: 'outeffhop', output, overwrite: true, keepFloat },
     })
@@ -169,7 +169,7 @@ describe.skipIf(!canRun)('softmax bias correction', () => {
   it('is refused where probabilities are float, and where there is nothing to measure on', async () => {
     const settings = { softmaxCorrection: true, output, overwrite: true } as const
     await expect(quantize(path, { ...settings, data })).rejects.toMatchObject({ code: 'usage' })
-    await calibrate(path, data, { output: table, overwrite: true, all: true, histograms: false })
+    await calibrate(path, { data, output: table, overwrite: true, all: true, method: 'moving-average' })
     const withTable = { ...settings, calibration: table, protocol: 'outeffhop' } as const
     await expect(quantize(path, withTable)).rejects.toMatchObject({ code: 'usage' })
   })

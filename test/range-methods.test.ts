@@ -109,7 +109,7 @@ describe.skipIf(!canRun)('ranges of values whose outliers were moved', () => {
 
   it('are the extremes where there is a table only, and that is said', async () => {
     const table = join(folder, 'table.json')
-    await calibrate(path, data, { output: table, overwrite: true })
+    await calibrate(path, { data, output: table, overwrite: true })
     const { warnings } = await quantize(path, { calibration: table, range: 'mse', output, overwrite: true })
     const [warning] = warnings.filter(({ code }) => code === 'range-not-used')
     expect(warning?.message).toContain('1 of 1 values')

@@ -1,4 +1,3 @@
-import { basename, dirname, extname, join } from 'node:path'
 import type { Pace } from '../../calibrate/index.ts'
 import type { CalibrateOptions } from '../../calibrate.ts'
 import { dataFlags, dataRequest, shardFlag } from '../../config/data-flags.ts'
@@ -79,12 +78,12 @@ async function observe(args: Given, { world, signal }: Environment): Promise<num
   }
   const options: CalibrateOptions = {
     ...{ ...request.options, signal, onProgress },
-    ...{ output: args.output ?? tableBeside(args.model), overwrite: args.overwrite, resume: args.resume },
-    ...{ all: args.all ?? args.protocol !== undefined, histograms: histogramsOf(args) },
+    ...{ data: request.spec, output: args.output, overwrite: args.overwrite, resume: args.resume },
+    ...{ all: args.all ?? args.protocol !== undefined, method: methodOf(args) },
     moments: args.moments ? (args.granularity ?? 'sequence') : undefined,
   }
   try {
-    const document = await calibrate(args.model, request.spec, options)
+    const document = await calibrate(args.model, options)
     progress.end()
     return await print(document, args, world)
   } finally {
@@ -92,15 +91,15 @@ async function observe(args: Given, { world, signal }: Environment): Promise<num
   }
 }
 
-function histogramsOf({ method, protocol }: Given): boolean {
-  return (method ?? (protocol === undefined ? 'all' : 'moving-average')) === 'all'
+function methodOf({ method, protocol }: Given): CalibrateOptions['method'] {
+  return method ?? (protocol === undefined ? undefined : 'moving-average')
 }
 
 async function merge(args: Given, { world }: Environment): Promise<number> {
   const { parts = [], output, overwrite } = args
   if (output === undefined) throw usage('the table to write is missing', 'Name it with -o TABLE.')
   const { mergeCalibrations } = await import('../../calibrate.ts')
-  return print(mergeCalibrations(parts, { output, overwrite }), args, world)
+  return print(await mergeCalibrations(parts, { output, overwrite }), args, world)
 }
 
 async function print(
@@ -114,10 +113,6 @@ async function print(
     world.stdout.write(summarizeCalibration(document, paintFor(world.stdout, world.env, args.color)))
   }
   return exitCodes.done
-}
-
-function tableBeside(model: string): string {
-  return join(dirname(model), `${basename(model, extname(model))}.calibration.json`)
 }
 
 /** `12.3 samples/s, 40 s left, 410 MB`. */
