@@ -9,7 +9,8 @@ import { calibrationInterrupted, usage } from './errors.ts'
 import { closeModel, openModel, requireExternalData } from './onnx/index.ts'
 import { describeCalibration } from './report/calibration.ts'
 import type { CalibrationDocument } from './report/index.ts'
-import { describeModel } from './report/index.ts'
+import { describeModel, observedEntry } from './report/index.ts'
+import { surroundings } from './surroundings.ts'
 
 export interface CalibrateOptions extends DataOptions, Omit<CollectSettings, 'resume'> {
   /** The table to write. */
@@ -17,6 +18,8 @@ export interface CalibrateOptions extends DataOptions, Omit<CollectSettings, 're
   readonly overwrite?: boolean | undefined
   /** Goes on with the table that is there already, if any. */
   readonly resume?: boolean | undefined
+  /** Put into the report what a page is drawn of: histograms, channels, operators, the environment. */
+  readonly observations?: boolean | undefined
 }
 
 /**
@@ -29,7 +32,7 @@ export async function calibrate(
   spec: string | undefined,
   options: CalibrateOptions,
 ): Promise<CalibrationDocument> {
-  const { output, overwrite = false, resume = false, ...settings } = options
+  const { output, overwrite = false, resume = false, observations, ...settings } = options
   checkOutput(output, path, overwrite || resume)
   const known = resume && existsSync(output) ? readOwnTable(output) : undefined
   const model = openModel(path)
@@ -41,7 +44,9 @@ export async function calibrate(
     if (options.signal?.aborted && !table.isComplete)
       throw calibrationInterrupted(output, table.samples.length, table.wanted)
     const entry = await describeModel(model, {})
-    return describeCalibration({ model: entry, path: output, bytes, notes: data.notes }, table)
+    const document = describeCalibration({ model: entry, path: output, bytes, notes: data.notes }, table)
+    if (!observations) return document
+    return { ...document, observed: observedEntry(table, model.graph), environment: surroundings() }
   } finally {
     closeModel(model)
   }
@@ -50,12 +55,13 @@ export async function calibrate(
 /** Makes one table of the parts of a selection, and writes it. */
 export function mergeCalibrations(
   parts: readonly string[],
-  { output, overwrite = false }: Pick<CalibrateOptions, 'output' | 'overwrite'>,
+  { output, overwrite = false, observations }: Pick<CalibrateOptions, 'output' | 'overwrite' | 'observations'>,
 ): CalibrationDocument {
   checkOutput(output, undefined, overwrite)
   const [first, ...rest] = parts.map(readOwnTable)
   if (first === undefined) throw usage('there is nothing to merge', 'outeffhop-convert calibrate merge PART… -o TABLE')
   const table: CalibrationTable = mergeTables([first, ...rest])
   const bytes = writeTable(output, table)
-  return describeCalibration({ model: null, path: output, bytes, notes: [] }, table)
+  const document = describeCalibration({ model: null, path: output, bytes, notes: [] }, table)
+  return observations ? { ...document, observed: observedEntry(table) } : document
 }

@@ -56,6 +56,7 @@ export const convertKinds: Readonly<Record<keyof ConvertOptions, OptionKind>> = 
   requireAll: optionKinds.flag,
   stopAfter: oneOf(stages),
   dump: optionKinds.text,
+  observations: optionKinds.flag,
   signal: optionKinds.signal,
   onProgress: optionKinds.work,
 }
@@ -104,5 +105,6 @@ export const quantizeKinds: Readonly<Record<keyof QuantizeOptions, OptionKind>> 
   hash: optionKinds.flag,
   optimize: optionKinds.flag,
   maxDrop: optionKinds.number,
+  observations: optionKinds.flag,
   onProgress: optionKinds.work,
 }

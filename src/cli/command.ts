@@ -8,6 +8,7 @@ export const commandNames = [
   'sensitivity',
   'explain',
   'inspect',
+  'report',
   'passes',
   'targets',
   'completion',

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs'
 import { exitCodes } from '../errors.ts'
+import { version } from '../version.ts'
 import { printFailure } from './failure.ts'
 import type { World } from './world.ts'
 import { processWorld } from './world.ts'
@@ -20,14 +20,4 @@ export async function main(argv: readonly string[], world: World = processWorld(
   } finally {
     stopListening()
   }
-}
-
-function version(): string {
-  // From dist/src/cli as from src/cli, package.json is the nearest one above.
-  for (const up of ['../../package.json', '../../../package.json']) {
-    try {
-      return JSON.parse(readFileSync(new URL(up, import.meta.url), 'utf8')).version
-    } catch {}
-  }
-  return 'unknown'
 }

@@ -7,6 +7,7 @@ import { defineCommand } from '../command.ts'
 import { dataFlags, dataRequest, shardFlag } from '../data-flags.ts'
 import { grouped } from '../flags.ts'
 import { progressOn } from '../progress.ts'
+import { reportFlag, reporting } from '../report-flag.ts'
 import { printJson } from '../results.ts'
 import { paintFor } from '../terminal.ts'
 
@@ -21,6 +22,7 @@ const flags = {
     overwrite: { type: 'boolean', describe: 'Replace an existing table' },
     resume: { type: 'boolean', describe: 'Go on with the table that is there' },
   }),
+  ...reportFlag,
   ...grouped('Observers:', {
     method: {
       type: 'string',
@@ -60,6 +62,7 @@ async function observe(args: Given, { world, signal }: Environment): Promise<num
   const request = dataRequest(args, signal)
   if (request === undefined) throw usage('there is no data', 'Name it with --data SOURCE.')
   const { calibrate } = await import('../../calibrate.ts')
+  const { observations, write } = await reporting(args)
   const progress = progressOn(world.stderr, world.now)
   // The first sample waits for the model to load, and says nothing of the pace.
   let first: number | undefined
@@ -71,11 +74,13 @@ async function observe(args: Given, { world, signal }: Environment): Promise<num
     ...{ ...request.options, signal, onProgress },
     ...{ output: args.output ?? tableBeside(args.model), overwrite: args.overwrite, resume: args.resume },
     ...{ all: args.all ?? false, histograms: (args.method ?? 'all') === 'all' },
+    observations,
     moments: args.moments ? (args.granularity ?? 'sequence') : undefined,
   }
   try {
     const document = await calibrate(args.model, request.spec, options)
     progress.end()
+    await write(document)
     return await print(document, args, world)
   } finally {
     progress.end()
@@ -86,7 +91,10 @@ async function merge(args: Given, { world }: Environment): Promise<number> {
   const { parts = [], output, overwrite } = args
   if (output === undefined) throw usage('the table to write is missing', 'Name it with -o TABLE.')
   const { mergeCalibrations } = await import('../../calibrate.ts')
-  return print(mergeCalibrations(parts, { output, overwrite }), args, world)
+  const { observations, write } = await reporting(args)
+  const document = mergeCalibrations(parts, { output, overwrite, observations })
+  await write(document)
+  return print(document, args, world)
 }
 
 async function print(

@@ -8,6 +8,7 @@ import { dataFlags, dataRequest } from '../data-flags.ts'
 import { grouped, hashFlag, siteFlags, siteOptions, targetFlags } from '../flags.ts'
 import { progressOn } from '../progress.ts'
 import { quantizationFlags, quantizationOptions, refuseIdle } from '../quantization-flags.ts'
+import { reportFlag, reporting } from '../report-flag.ts'
 import { print } from '../results.ts'
 
 const flags = {
@@ -22,6 +23,7 @@ const flags = {
     },
   }),
   ...hashFlag,
+  ...reportFlag,
   ...grouped('Conversion:', {
     sinks: {
       type: 'string',
@@ -87,17 +89,20 @@ export const convertCommand = defineCommand({
       import('../../convert.ts'),
       import('../../refused.ts'),
     ])
+    const { observations, write } = await reporting(args)
     const progress = progressOn(world.stderr, world.now)
     const onProgress: ConvertOptions['onProgress'] = (phase, done, total) => {
       if (!args.quiet) progress.update(phrases[phase], done, total)
     }
     try {
-      const { document } = await convert(args.model, { ...optionsOf(args), signal, onProgress })
+      const { document } = await convert(args.model, { ...optionsOf(args), observations, signal, onProgress })
       progress.end()
+      await write(document)
       await print(document, args, world)
       return exitCodes.done
     } catch (error) {
       progress.end()
+      if (error instanceof ConversionRefused) await write(error.document)
       if (error instanceof ConversionRefused && !args.json) await print(error.document, args, world)
       throw error
     }

@@ -7,6 +7,7 @@ import { dataFlags, dataRequest } from '../data-flags.ts'
 import { grouped, hashFlag } from '../flags.ts'
 import { progressOn } from '../progress.ts'
 import { quantizationFlags, quantizationOptions } from '../quantization-flags.ts'
+import { reportFlag, reporting } from '../report-flag.ts'
 import { printJson } from '../results.ts'
 import { paintFor } from '../terminal.ts'
 import type { World } from '../world.ts'
@@ -23,6 +24,7 @@ const flags = {
     },
   }),
   ...hashFlag,
+  ...reportFlag,
   ...grouped('Quantization:', {
     calibration: { type: 'string', requiresArg: true, describe: 'Use the calibration in TABLE' },
     recipe: {
@@ -52,17 +54,20 @@ export const quantizeCommand = defineCommand({
       import('../../quantize.ts'),
       import('../../refused.ts'),
     ])
+    const { observations, write } = await reporting(args)
     const progress = progressOn(world.stderr, world.now)
     const onProgress: QuantizeOptions['onProgress'] = (phase, done, total) => {
       if (!args.quiet) progress.update(phase, done, total)
     }
     try {
-      const document = await quantize(args.model, { ...optionsOf(args, signal), signal, onProgress })
+      const document = await quantize(args.model, { ...optionsOf(args, signal), observations, signal, onProgress })
       progress.end()
+      await write(document)
       await print(document, args, world)
       return exitCodes.done
     } catch (error) {
       progress.end()
+      if (error instanceof QuantizationRefused) await write(error.document)
       if (error instanceof QuantizationRefused && !args.json) await print(error.document, args, world)
       throw error
     }
