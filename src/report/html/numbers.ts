@@ -3,18 +3,11 @@ export function figure(x: number | null | undefined): string {
   if (x === null || x === undefined) return '–'
   if (x === 0) return '0'
   const size = Math.abs(x)
-  if (size >= 1e5 || size < 1e-3) return x.toExponential(2).replace('e+', 'e')
+  if (size >= 1e5 || size < 1e-3) return Number(x.toPrecision(3)).toExponential().replace('e+', 'e')
   return String(Number(x.toPrecision(4)))
 }
 
 /** A share in percent. */
 export function percent(share: number | null | undefined): string {
   return share === null || share === undefined ? '–' : `${figure(100 * share)} %`
-}
-
-/** A name that has to fit: its middle is left out. */
-export function shortened(name: string, most = 34): string {
-  if (name.length <= most) return name
-  const head = Math.floor((most - 1) / 2)
-  return `${name.slice(0, head)}…${name.slice(head + 1 - most)}`
 }

@@ -96,7 +96,7 @@ function facts({ verdicts, attention, errors, outliers, costs, quantization }: M
   const kept = (attention?.sites ?? []).flatMap(({ heads }) => heads.flatMap(({ sinkChange }) => sinkChange ?? []))
   if (kept.length > 0) pairs.push(['Largest predicted change with sinks', percent(Math.max(...kept))])
   const cosines = (errors?.outputs ?? []).flatMap(({ cosine }) => (cosine === null ? [] : [cosine]))
-  if (cosines.length > 0) pairs.push(['Mean cosine of outputs', Math.min(...cosines).toFixed(5)])
+  if (cosines.length > 0) pairs.push(['1 − cosine of outputs', figure(Math.max(0, 1 - Math.min(...cosines)))])
   const kurtosis = (outliers?.layers ?? []).map(({ before }) => before.kurtosis)
   if (kurtosis.length > 0) pairs.push(['Largest kurtosis before', figure(Math.max(...kurtosis))])
   if (quantization !== null)

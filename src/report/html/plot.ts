@@ -46,11 +46,10 @@ function drawn(options: PlotOptions, label: string): Markup {
     document: document as unknown as NonNullable<PlotOptions['document']>,
   })
   svg.querySelector('style')?.remove()
-  svg.setAttribute('role', 'img')
-  svg.setAttribute('aria-label', label)
   svg.removeAttribute('class')
   for (const element of svg.querySelectorAll('*')) round(element as unknown as Element)
-  return new Markup(svg.outerHTML)
+  // The label is escaped here: what serializes the rest leaves < in attributes.
+  return html`<svg role="img" aria-label="${label}"${new Markup(svg.outerHTML.replace('<svg', ''))}`
 }
 
 interface Element {

@@ -47,7 +47,8 @@ caption { text-align: left; padding: 0.4rem 0.6rem; }
 th, td { text-align: left; vertical-align: top; padding: 0.3rem 0.6rem; border-top: 1px solid var(--line); }
 tbody th { font-weight: 500; overflow-wrap: anywhere; min-width: 9rem; }
 td { overflow-wrap: anywhere; }
-td.number { text-align: right; white-space: nowrap; }
+td.long { min-width: 16rem; }
+.number { text-align: right; white-space: nowrap; }
 thead th { position: sticky; top: 0; background: var(--card); white-space: nowrap; }
 thead button { all: unset; cursor: pointer; font-weight: 600; padding: 0.1rem 0; }
 thead button:focus-visible { outline: 3px solid var(--link); outline-offset: 2px; }

@@ -21,7 +21,10 @@ export interface TableOptions<Row> {
 
 /** A table that can be sorted by every column and searched, where scripts run; a plain one where they do not. */
 export function table<Row>({ id, caption, columns, rows, filter }: TableOptions<Row>): Markup {
-  const heads = columns.map(({ title }) => html`<th scope="col">${title}</th>`)
+  const isNumber = ({ of }: Column<Row>) => rows.some((row) => typeof of(row) === 'number')
+  const heads = columns.map(
+    (column) => html`<th scope="col"${isNumber(column) && html` class="number"`}>${column.title}</th>`,
+  )
   const body = rows.map((row) => html`<tr>${columns.map((column, i) => cell(column, row, i === 0))}</tr>\n`)
   return html`${filter && filterForm(id, filter, words(columns[filter.column], rows))}
 <div class="scroll" role="region" aria-labelledby="${id}-caption" tabindex="0"><table id="${id}">
@@ -35,7 +38,7 @@ function cell<Row>({ of, show }: Column<Row>, row: Row, isFirst: boolean): Marku
   const value = of(row)
   const shown = show ? show(row) : typeof value === 'string' ? value : figure(value)
   if (isFirst) return html`<th scope="row">${shown}</th>`
-  if (typeof value === 'string') return html`<td>${shown}</td>`
+  if (typeof value === 'string') return html`<td${value.length > 30 && html` class="long"`}>${shown}</td>`
   return html`<td class="number" data-value="${value ?? ''}">${shown}</td>`
 }
 

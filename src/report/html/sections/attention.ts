@@ -1,8 +1,9 @@
 import { axisX, axisY, cell, dot, text } from '@observablehq/plot'
 import type { AttentionHead, AttentionPart, AttentionSite } from '../../model-report.ts'
+import { labelsOf } from '../labels.ts'
 import type { Markup } from '../markup.ts'
 import { html } from '../markup.ts'
-import { figure, percent, shortened } from '../numbers.ts'
+import { figure, percent } from '../numbers.ts'
 import { drawing, heat, ink, scaleFor, tick } from '../plot.ts'
 import type { Section } from '../section.ts'
 import { table } from '../table.ts'
@@ -57,8 +58,8 @@ function massMap({ sites }: AttentionPart, heads: readonly Head[]): Markup {
     }.`,
     caption: 'Mean attention mass at sink 0 (what a row of Softmax1 sums to), by site (down) and head (across)',
     options: {
-      ...{ width: 248 + Math.max(38 * columns, 60), height: 36 + 22 * sites.length },
-      ...{ marginLeft: 236, marginRight: 8, marginTop: 24, marginBottom: 8 },
+      ...{ width: 218 + Math.max(38 * columns, 60), height: 36 + 22 * sites.length },
+      ...{ marginLeft: 206, marginRight: 8, marginTop: 24, marginBottom: 8 },
       x: { type: 'band', domain: Array.from({ length: columns }, (_, i) => i), padding: 0.04, label: null },
       y: { type: 'band', domain: sites.map((_, i) => i), padding: 0.08, label: null },
       color: { type: 'identity' },
@@ -92,7 +93,7 @@ ${drawing({
   label: `Predicted change of ${atZero.length} heads, from ${percent(Math.min(...all))} to ${percent(Math.max(...all))}.`,
   caption: 'Predicted change of the output of a head, a circle each: the mean of sigmoid(sink − L)',
   options: {
-    ...{ width: 720, height: 40 + 18 * sites.length, marginLeft: 236, marginTop: 28, marginBottom: 8 },
+    ...{ width: 690, height: 40 + 18 * sites.length, marginLeft: 206, marginTop: 28, marginBottom: 8 },
     x: { type: scaleFor(all), label: null },
     y: { type: 'point', domain: sites.map((_, i) => i), padding: 0.6, label: null },
     marks: [
@@ -106,7 +107,8 @@ ${drawing({
 }
 
 function siteAxis(sites: readonly AttentionSite[]) {
-  return axisY({ tickSize: 0, tickFormat: (site: number) => shortened(sites[site]?.node ?? ''), label: null })
+  const labels = labelsOf(sites.map(({ node }) => node))
+  return axisY({ tickSize: 0, tickFormat: (site: number) => labels[site], label: null })
 }
 
 function titleOf({ node, name, mass, sink, sinkMass }: Head): string {

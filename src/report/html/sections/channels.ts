@@ -1,9 +1,10 @@
 import { axisX, axisY, cell } from '@observablehq/plot'
 import type { ChannelsPart } from '../../model-report.ts'
 import { heatKey, ratioLimits, stepOf } from '../heat.ts'
+import { labelsOf } from '../labels.ts'
 import type { Markup } from '../markup.ts'
 import { html } from '../markup.ts'
-import { figure, shortened } from '../numbers.ts'
+import { figure } from '../numbers.ts'
 import { drawing, heat } from '../plot.ts'
 import type { Section } from '../section.ts'
 import { table } from '../table.ts'
@@ -38,6 +39,7 @@ ${heatMap(rows)}
 
 function heatMap(rows: ChannelsPart['rows']): Markup {
   const cells = rows.flatMap(({ largest }, row) => largest.map((value, column) => ({ row, column, value })))
+  const labels = labelsOf(rows.map(({ value }) => value))
   const limits = ratioLimits(cells.map(({ value }) => value))
   const columns = rows.reduce((most, { largest }) => Math.max(most, largest.length), 0)
   const shape = columns <= 32 ? columns * 12 : 512
@@ -48,7 +50,7 @@ ${drawing({
   label: `Heat map of the largest magnitudes of channels of ${rows.length} values, up to ${figure(Math.max(...peaks))}.`,
   caption: 'The largest magnitude by channel (across) and value (down, in the order of the graph)',
   options: {
-    ...{ width: 236 + shape + 8, height: 32 + 13 * rows.length, marginLeft: 236, marginRight: 8 },
+    ...{ width: 206 + shape + 8, height: 32 + 13 * rows.length, marginLeft: 206, marginRight: 8 },
     ...{ marginTop: 24, marginBottom: 8 },
     x: { type: 'band', domain: Array.from({ length: columns }, (_, i) => i), padding: 0, label: null },
     y: { type: 'band', domain: rows.map((_, i) => i), padding: 0.08, label: null },
@@ -60,7 +62,7 @@ ${drawing({
         tickFormat: (i: number) => (i === 0 ? 'first' : 'last'),
         tickSize: 0,
       }),
-      axisY({ tickSize: 0, tickFormat: (row: number) => shortened(rows[row]?.value ?? '') }),
+      axisY({ tickSize: 0, tickFormat: (row: number) => labels[row] }),
       cell(cells, {
         ...{ x: 'column', y: 'row', inset: 0 },
         fill: ({ value }: { value: number }) => heat[stepOf(value, limits)],

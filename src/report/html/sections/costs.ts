@@ -22,7 +22,7 @@ ${operators && operatorTable(operators)}`
 function sizes({ files, sizeRatio }: CostsPart): Markup {
   return html`${table({
     id: 'files',
-    caption: 'Files; weights in files of their own count with the model after',
+    caption: 'Files; that of the model before without weights in files of their own',
     rows: files,
     columns: [
       { title: 'File', of: ({ path }) => path, show: ({ path }) => html`<code>${path}</code>` },

@@ -1,8 +1,9 @@
 import { axisX, axisY, dot } from '@observablehq/plot'
 import type { LayerError } from '../../model-report.ts'
+import { labelsOf } from '../labels.ts'
 import type { Markup } from '../markup.ts'
 import { html } from '../markup.ts'
-import { figure, shortened } from '../numbers.ts'
+import { figure } from '../numbers.ts'
 import { drawing, tick } from '../plot.ts'
 import type { Section } from '../section.ts'
 import { table } from '../table.ts'
@@ -21,7 +22,7 @@ ${table({
   rows: outputs,
   columns: [
     { title: 'Output', of: ({ name }) => name },
-    { title: 'Mean cosine', of: ({ cosine }) => cosine, show: ({ cosine }) => cosine?.toFixed(6) ?? '–' },
+    { title: '1 − mean cosine', of: ({ cosine }) => distance(cosine) },
     { title: 'SQNR (dB)', of: ({ sqnrDb }) => sqnrDb },
     { title: 'Largest distance', of: ({ maxAbs }) => maxAbs },
     { title: 'Mean distance', of: ({ meanAbs }) => meanAbs },
@@ -29,6 +30,11 @@ ${table({
 })}
 ${layers && layers.length > 0 && layerErrors(layers)}`
   },
+}
+
+/** How far a cosine is from that of equal vectors; rounding may leave it a little above. */
+function distance(cosine: number | null): number | null {
+  return cosine === null ? null : Math.max(0, 1 - cosine)
 }
 
 /** Layers that are drawn; the table has all. */
@@ -40,6 +46,7 @@ function layerErrors(layers: readonly LayerError[]): Markup {
   const introduced = drawn.filter(
     (layer): layer is typeof layer & { introducedDb: number } => layer.introducedDb !== null,
   )
+  const labels = labelsOf(drawn.map(({ node, value }) => node ?? value))
   const worst = layers[0] as LayerError
   return html`<p>Signal over noise by layer, in decibels, the guiltiest first: the further left, the worse.${
     layers.length > drawn.length && ` The first ${drawn.length} of ${layers.length} are drawn.`
@@ -55,12 +62,12 @@ ${drawing({
   label: `Signal over noise of ${known.length} layers; the first in the list is ${worst.node ?? worst.value}.`,
   caption: 'SQNR in dB by layer',
   options: {
-    ...{ width: 720, height: 40 + 15 * drawn.length, marginLeft: 236, marginTop: 28, marginBottom: 8 },
+    ...{ width: 690, height: 40 + 15 * drawn.length, marginLeft: 206, marginTop: 28, marginBottom: 8 },
     x: { label: null, nice: true },
     y: { type: 'point', domain: drawn.map(({ row }) => row), padding: 0.6, label: null },
     marks: [
       axisX({ anchor: 'top', tickFormat: tick, ticks: 5, label: null }),
-      axisY({ tickSize: 0, tickFormat: (row: number) => shortened(drawn[row]?.node ?? drawn[row]?.value ?? '') }),
+      axisY({ tickSize: 0, tickFormat: (row: number) => labels[row], label: null }),
       dot(known, { x: 'sqnrDb', y: 'row', r: 3.5, stroke: 'var(--before)', strokeWidth: 1.8, title: titleOf }),
       dot(introduced, { x: 'introducedDb', y: 'row', r: 3.5, fill: 'var(--after)', title: titleOf }),
     ],
@@ -73,7 +80,7 @@ ${drawing({
     columns: [
       { title: 'Value', of: ({ value }) => value, show: ({ value }) => html`<code>${value}</code>` },
       { title: 'Node', of: ({ node }) => node ?? '', show: ({ node }) => html`<code>${node ?? '–'}</code>` },
-      { title: 'Cosine', of: ({ cosine }) => cosine, show: ({ cosine }) => cosine?.toFixed(6) ?? '–' },
+      { title: '1 − cosine', of: ({ cosine }) => distance(cosine) },
       { title: 'SQNR (dB)', of: ({ sqnrDb }) => sqnrDb },
       { title: 'Introduced (dB)', of: ({ introducedDb }) => introducedDb },
     ],

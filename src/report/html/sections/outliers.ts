@@ -1,8 +1,9 @@
 import { axisX, axisY, dot, link } from '@observablehq/plot'
 import type { OutlierLayer, OutliersPart } from '../../model-report.ts'
+import { labelsOf } from '../labels.ts'
 import type { Markup } from '../markup.ts'
 import { html } from '../markup.ts'
-import { figure, shortened } from '../numbers.ts'
+import { figure } from '../numbers.ts'
 import { drawing, scaleFor, tick } from '../plot.ts'
 import type { Section } from '../section.ts'
 import { table } from '../table.ts'
@@ -54,6 +55,7 @@ function plotOf(layers: readonly OutlierLayer[], metric: Metric, name: string): 
   const seen = layers.map(({ value, before, after }, row) => ({
     ...{ row, value, before: before[metric], after: after?.[metric] },
   }))
+  const labels = labelsOf(layers.map(({ value }) => value))
   const pairs = seen.filter(({ after }) => after !== undefined)
   const all = seen.flatMap(({ before, after }) => (after === undefined ? [before] : [before, after]))
   const said = seen.toSorted((a, b) => b.before - a.before).slice(0, 1)
@@ -64,12 +66,12 @@ function plotOf(layers: readonly OutlierLayer[], metric: Metric, name: string): 
       .join('')}.`,
     caption: `${name} by value, in the order of the graph`,
     options: {
-      ...{ width: 720, height: 56 + 15 * layers.length, marginLeft: 236, marginTop: 28, marginBottom: 8 },
+      ...{ width: 690, height: 56 + 15 * layers.length, marginLeft: 206, marginTop: 28, marginBottom: 8 },
       x: { type: scaleFor(all), label: null },
       y: { type: 'point', domain: seen.map(({ row }) => row), padding: 0.6, label: null },
       marks: [
         axisX({ anchor: 'top', tickFormat: tick, ticks: 5, label: null }),
-        axisY({ tickSize: 0, tickFormat: (row: number) => shortened(seen[row]?.value ?? ''), label: null }),
+        axisY({ tickSize: 0, tickFormat: (row: number) => labels[row], label: null }),
         link(seen, { x1: Math.min(...all), x2: 'before', y1: 'row', y2: 'row', stroke: 'var(--line)' }),
         link(pairs, { x1: 'before', x2: 'after', y1: 'row', y2: 'row', stroke: 'var(--after)' }),
         dot(seen, { x: 'before', y: 'row', r: 3.5, stroke: 'var(--before)', strokeWidth: 1.8, title: titleOf }),

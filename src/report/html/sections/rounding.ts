@@ -1,8 +1,9 @@
 import { axisX, axisY, dot } from '@observablehq/plot'
 import type { RoundingPart } from '../../model-report.ts'
+import { labelsOf } from '../labels.ts'
 import type { Markup } from '../markup.ts'
 import { html } from '../markup.ts'
-import { figure, percent, shortened } from '../numbers.ts'
+import { figure, percent } from '../numbers.ts'
 import { drawing, scaleFor, tick } from '../plot.ts'
 import type { Section } from '../section.ts'
 import { table } from '../table.ts'
@@ -44,6 +45,7 @@ const mostDrawn = 80
 
 function plotOf(products: readonly Product[]): Markup {
   const drawn = products.slice(0, mostDrawn).map((product, row) => ({ ...product, row }))
+  const labels = labelsOf(drawn.map(({ node }) => node))
   const known = drawn.filter((product): product is typeof product & { noise: number } => product.noise !== null)
   if (known.length === 0) return html``
   return drawing({
@@ -53,12 +55,12 @@ function plotOf(products: readonly Product[]): Markup {
       products.length > drawn.length ? `; the first ${drawn.length} of ${products.length}` : ''
     }`,
     options: {
-      ...{ width: 720, height: 40 + 15 * drawn.length, marginLeft: 236, marginTop: 28, marginBottom: 8 },
+      ...{ width: 690, height: 40 + 15 * drawn.length, marginLeft: 206, marginTop: 28, marginBottom: 8 },
       x: { type: scaleFor(known.map(({ noise }) => noise)), label: null },
       y: { type: 'point', domain: drawn.map(({ row }) => row), padding: 0.6, label: null },
       marks: [
         axisX({ anchor: 'top', tickFormat: tick, ticks: 5, label: null }),
-        axisY({ tickSize: 0, tickFormat: (row: number) => shortened(drawn[row]?.node ?? ''), label: null }),
+        axisY({ tickSize: 0, tickFormat: (row: number) => labels[row], label: null }),
         dot(known, { x: 'noise', y: 'row', r: 3.5, fill: 'var(--after)', title: titleOf }),
       ],
     },
