@@ -23,11 +23,15 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   calibrate: ['data', 'onnx', 'runtime', 'attention', 'rewrite', 'quantize', 'ops', 'ir'],
   compare: ['data', 'runtime', 'ir'],
   emit: ['onnx', 'ir'],
+  cache: ['onnx', 'runtime', 'ir'],
   report: ['onnx', 'calibrate', 'compare', 'quantize', 'attention', 'rewrite', 'targets', 'ir'],
   passes: ['attention', 'rewrite', 'quantize', 'targets', 'ops', 'ir'],
+  config: ['src', 'data', 'quantize', 'rewrite', 'targets'],
   // The composition root: the files directly in src.
   src: [
     'passes',
+    'config',
+    'cache',
     'calibrate',
     'compare',
     'data',
@@ -45,7 +49,9 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   ],
   cli: [
     'src',
+    'config',
     'passes',
+    'cache',
     'calibrate',
     'compare',
     'data',

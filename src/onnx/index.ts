@@ -1,6 +1,6 @@
 export type { OptionKind } from './check-options.ts'
 export { checkOptions, oneOf, optionKinds } from './check-options.ts'
-export { requireExternalData } from './external.ts'
+export { externalFiles, requireExternalData } from './external.ts'
 export type { ExternalData } from './external-modes.ts'
 export { externalDataModes } from './external-modes.ts'
 export { hashFile } from './hash.ts'

@@ -1,7 +1,7 @@
 import { basename, dirname, extname, join } from 'node:path'
+import { grouped } from '../../config/flag.ts'
 import { exitCodes } from '../../errors.ts'
 import { defineCommand } from '../command.ts'
-import { grouped } from '../flags.ts'
 import { printJson } from '../results.ts'
 
 export const reportCommand = defineCommand({

@@ -7,7 +7,12 @@ const most = 34
  */
 export function labelsOf(names: readonly string[]): readonly string[] {
   const shared = sharedStart(names)
-  const paths = names.map((name) => name.slice(shared).replace(/(?<=.)_output_0$/, '').split('/'))
+  const paths = names.map((name) =>
+    name
+      .slice(shared)
+      .replace(/(?<=.)_output_0$/, '')
+      .split('/'),
+  )
   const uses = new Map<string, number>()
   for (const part of paths.flatMap((path) => [...new Set(path)])) uses.set(part, (uses.get(part) ?? 0) + 1)
   return numbered(paths.map((path) => shortened(path, uses)))

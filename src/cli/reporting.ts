@@ -1,15 +1,4 @@
 import type { SourceDocument } from '../report/index.ts'
-import { grouped } from './flags.ts'
-
-/** A report beside the result. */
-export const reportFlag = grouped('Output:', {
-  report: {
-    type: 'string',
-    array: true,
-    requiresArg: true,
-    describe: 'Write a page of what was found and measured to FILE too, or with .json its numbers (may be repeated)',
-  },
-})
 
 interface Given {
   readonly report?: readonly string[] | undefined

@@ -1,0 +1,7 @@
+export type { FlagTable } from './flag.ts'
+export { keyOf } from './flag.ts'
+export type { LoadedEntry } from './load.ts'
+export { findConfig, loadConfig } from './load.ts'
+export { configSchema } from './schema.ts'
+export type { Setting } from './settle.ts'
+export { settle } from './settle.ts'
