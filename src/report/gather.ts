@@ -1,7 +1,7 @@
 import type { Outliers } from '../calibrate/index.ts'
 import { attentionOf } from './attention-part.ts'
 import type { CalibrationDocument } from './calibration.ts'
-import type { ReportDocument } from './document.ts'
+import type { ModelEntry, ReportDocument } from './document.ts'
 import { schema } from './document.ts'
 import { errorsOf } from './errors-part.ts'
 import type { Inspection } from './inspection.ts'
@@ -12,6 +12,7 @@ import type {
   HistogramsPart,
   ModelReport,
   OutliersPart,
+  OutputError,
   VerdictsPart,
 } from './model-report.ts'
 import type { ObservedEntry, ObservedValue } from './observed.ts'
@@ -30,6 +31,24 @@ export type SourceDocument =
 /** What a report takes from the document of a comparison of two models. */
 export interface ComparisonFacts {
   readonly command: 'compare'
+  readonly model: ModelEntry
+  readonly other: ModelEntry
+  readonly samples: number
+  readonly data: { readonly synthetic: boolean }
+  readonly outputs: readonly (Omit<OutputError, 'cosine'> & { readonly cosine: number })[]
+  /** The worst first. What the operator itself adds, and beside it all there is at its place. */
+  readonly layers:
+    | readonly {
+        readonly value: string
+        readonly node: string
+        readonly cosine: number
+        readonly sqnrDb: number | null
+        readonly cumulative: { readonly cosine: number; readonly sqnrDb: number | null }
+      }[]
+    | null
+  readonly latency: { readonly firstMs: number; readonly secondMs: number; readonly ratio: number } | null
+  readonly broken: readonly { readonly message: string }[]
+  readonly ok: boolean
 }
 
 /** The commands whose documents a report can be made of, and the report itself. */
@@ -51,7 +70,14 @@ export function gatherReport(documents: readonly SourceDocument[]): ModelReport 
   const { runs, calibrations, quantizations } = sources
   const run = runs.find(({ command }) => command === 'convert') ?? runs[0]
   const observed = [...runs, ...calibrations, ...quantizations].map((source) => source.observed).find((entry) => entry)
-  const named = [run, ...calibrations, ...quantizations, ...sources.inspections, ...sources.sensitivities]
+  const named = [
+    run,
+    ...calibrations,
+    ...quantizations,
+    ...sources.inspections,
+    ...sources.sensitivities,
+    ...sources.comparisons,
+  ]
   const [sensitivity] = sources.sensitivities
   return {
     ...{ schema, command: 'report' },
@@ -164,12 +190,13 @@ function roundingOf({ recipe, samples, products }: SensitivityDocument): ModelRe
   return { recipe, samples, products }
 }
 
-function costsOf({ runs, quantizations, inspections, calibrations }: Sources): CostsPart {
+function costsOf({ runs, quantizations, inspections, calibrations, comparisons: [comparison] }: Sources): CostsPart {
   const [run] = runs.filter(({ files }) => files.length > 0)
   const quantization = run?.quantization ?? quantizations[0]?.quantization
   const made = run ?? quantizations[0]
-  const before = made?.model ?? runs[0]?.model ?? inspections[0]?.model ?? calibrations[0]?.model
-  const after = made ? made.files : inspections.slice(1, 2).map(({ model }) => model)
+  const before = made?.model ?? runs[0]?.model ?? inspections[0]?.model ?? comparison?.model ?? calibrations[0]?.model
+  const others = [...inspections.slice(1), ...(comparison ? [{ model: comparison.other }] : [])]
+  const after = made ? made.files : others.slice(0, 1).map(({ model }) => model)
   const [first, second] = inspections
   const counted = [...runs, ...quantizations].map(({ operators }) => operators).find((entry) => entry)
   return {
@@ -179,7 +206,10 @@ function costsOf({ runs, quantizations, inspections, calibrations }: Sources): C
     ],
     sizeRatio: quantization?.sizeRatio ?? null,
     operators: counted ?? (first ? { before: first.operators, after: second?.operators ?? null } : null),
-    latencyRatio: quantization?.latencyRatio ?? null,
+    latencyRatio: comparison?.latency?.ratio ?? quantization?.latencyRatio ?? null,
+    milliseconds: comparison?.latency
+      ? { before: comparison.latency.firstMs, after: comparison.latency.secondMs }
+      : null,
   }
 }
 
@@ -187,7 +217,7 @@ function entryOf({ path, bytes, sha256 }: { path: string; bytes: number; sha256:
   return { path, bytes, sha256 }
 }
 
-function dataOf({ runs, calibrations, quantizations }: Sources): DataPart | null {
+function dataOf({ runs, calibrations, quantizations, comparisons: [comparison] }: Sources): DataPart | null {
   const measured = runs.map(({ change }) => change?.measured).find((entry) => entry)
   const seen = runs.map(({ calibration }) => calibration).find((entry) => entry)
   const [calibration] = calibrations
@@ -195,8 +225,10 @@ function dataOf({ runs, calibrations, quantizations }: Sources): DataPart | null
   const of =
     seen ??
     (calibration ? { ...calibration.data, complete: calibration.complete } : undefined) ??
-    (quantization ? { ...quantization.calibration, complete: true } : undefined)
+    (quantization ? { ...quantization.calibration, complete: true } : undefined) ??
+    (comparison ? { samples: comparison.samples, synthetic: comparison.data.synthetic, complete: true } : undefined)
   if (!of) return null
   const { samples, synthetic, complete } = of
-  return { samples, synthetic, complete, measured: measured ? { samples: measured.samples } : null }
+  const both = comparison ?? measured
+  return { samples, synthetic, complete, measured: both ? { samples: both.samples } : null }
 }

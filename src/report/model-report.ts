@@ -101,8 +101,9 @@ export interface ErrorsPart {
   readonly outputs: readonly OutputError[]
   /** The worst first; null where layers were not compared. */
   readonly layers: readonly LayerError[] | null
-  /** Whether every tolerance is kept; null where none was set. */
+  /** Whether every tolerance is kept, and in words which is not; null where there was none. */
   readonly ok: boolean | null
+  readonly broken: readonly string[]
 }
 
 export interface OutputError {
@@ -116,9 +117,10 @@ export interface OutputError {
 export interface LayerError {
   readonly value: string
   readonly node: string | null
+  /** Of all there is at this place; null where it is not finite, or nothing differs. */
   readonly cosine: number | null
   readonly sqnrDb: number | null
-  /** What the operator itself adds, fed with the inputs of the first model; null where that was not measured. */
+  /** Of what the operator itself adds, fed with what the model before has there. */
   readonly introducedDb: number | null
 }
 
@@ -131,6 +133,8 @@ export interface CostsPart {
   readonly operators: { readonly before: OperatorCounts; readonly after: OperatorCounts | null } | null
   /** Time of the model after over that of the model before. */
   readonly latencyRatio: number | null
+  /** On one thread; null where only the ratio was taken. */
+  readonly milliseconds: { readonly before: number; readonly after: number } | null
 }
 
 export type OperatorCounts = Readonly<Record<string, number>>

@@ -34,9 +34,23 @@ function sizes({ files, sizeRatio }: CostsPart): Markup {
 ${sizeRatio !== null && html`<p>The result takes ${figure(sizeRatio)} of the bytes of the model before.</p>`}`
 }
 
-function latency({ latencyRatio }: CostsPart): Markup {
+function latency({ latencyRatio, milliseconds }: CostsPart): Markup {
   if (latencyRatio === null) return html`<p class="faint">Time was not measured.</p>`
-  return html`<p>On one thread the model after takes ${figure(latencyRatio)} of the time of the model before.</p>`
+  if (milliseconds === null)
+    return html`<p>On one thread the model after takes ${figure(latencyRatio)} of the time of the model before.</p>`
+  return table({
+    id: 'latency',
+    caption: 'Time of a run on one thread, both in turns',
+    rows: [
+      { model: 'before', time: milliseconds.before, ratio: 1 },
+      { model: 'after', time: milliseconds.after, ratio: latencyRatio },
+    ],
+    columns: [
+      { title: 'Model', of: ({ model }) => model },
+      { title: 'Milliseconds', of: ({ time }) => time },
+      { title: 'Ratio', of: ({ ratio }) => ratio },
+    ],
+  })
 }
 
 function operatorTable({ before, after }: NonNullable<CostsPart['operators']>): Markup {

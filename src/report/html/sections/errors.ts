@@ -14,8 +14,10 @@ export const errors: Section = {
   missing: (model) => `outeffhop-convert ${model} --data DATA --report report.html`,
   body({ errors }) {
     if (errors === null) return undefined
-    const { outputs, layers, ok } = errors
-    return html`${ok !== null && html`<p>${ok ? 'Every tolerance is kept.' : 'A tolerance is broken.'}</p>`}
+    const { outputs, layers, ok, broken } = errors
+    return html`${ok !== null && html`<p>${ok ? 'Every tolerance is kept.' : 'A tolerance is broken:'}</p>`}${
+      broken.length > 0 && html`<ul>${broken.map((message) => html`<li>${message}</li>`)}</ul>`
+    }
 ${table({
   id: 'outputs',
   caption: 'Outputs of both models on the same samples',
