@@ -27,6 +27,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   report: ['onnx', 'calibrate', 'compare', 'quantize', 'attention', 'rewrite', 'targets', 'ir'],
   passes: ['attention', 'rewrite', 'quantize', 'targets', 'ops', 'ir'],
   config: ['src', 'data', 'quantize', 'rewrite', 'targets'],
+  plugin: ['src', 'config', 'cache'],
   // The composition root: the files directly in src.
   src: [
     'passes',

@@ -1,4 +1,15 @@
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -165,6 +176,22 @@ describe('a config file', () => {
   it('named by --config has to be there', async () => {
     expect(await run('models/bert.onnx --config nowhere.mjs')).toMatchObject({ code: 2 })
   })
+})
+
+it('--depfile says what the output is made of, for make and ninja', async () => {
+  writeFileSync('outeffhop.config.json', '{ "verify": false, "sinks": "zero", "acceptDrift": true }')
+  copyFileSync('models/bert.onnx', 'a model.onnx')
+  const words = ['a model.onnx', '-o', 'out $1.onnx', '--depfile', 'out.d', '--synthetic', '--samples', '2']
+  const world = recordedWorld()
+  expect({ code: await main(words, world), err: world.err() }).toMatchObject({ code: 0 })
+  const rule = `out\\ $$1.onnx: a\\ model.onnx \\\n  ${join(folder, 'outeffhop.config.json')}\n`
+  expect(readFileSync('out.d', 'utf8')).toBe(rule)
+  writeFileSync('Makefile', `all: out\\ $$1.onnx\ninclude out.d\nout\\ $$1.onnx:\n\t@echo made again\n`)
+  const make = () => spawnSync('make', [], { encoding: 'utf8' })
+  if (make().error) return console.warn('make is not installed: the rule was not tried')
+  expect(make().stdout).not.toContain('made again')
+  utimesSync('a model.onnx', new Date(), new Date(Date.now() + 5000))
+  expect(make().stdout).toContain('made again')
 })
 
 it('without a config file no model is a usage error, and no words at all print the help', async () => {

@@ -1,6 +1,6 @@
-import { relative, resolve } from 'node:path'
-import type { LoadedEntry, Setting } from '../config/index.ts'
-import { findConfig, keyOf, loadConfig, settle } from '../config/index.ts'
+import { relative } from 'node:path'
+import type { ConfigurableCommand, LoadedEntry, Setting } from '../config/index.ts'
+import { entryOf, findConfig, keyOf, loadConfig, settle } from '../config/index.ts'
 import { exitCodes, interrupted, usage } from '../errors.ts'
 import { alignRows } from '../report/table.ts'
 import type { Arguments, Command, Environment } from './command.ts'
@@ -17,6 +17,8 @@ interface Job {
   readonly command: Command
   readonly model: string | undefined
   readonly settings: ReadonlyMap<string, Setting>
+  /** The config file that has settings of it. */
+  readonly config: string | undefined
 }
 
 /** What was asked for: the words, the command they mean, and whether they name it. */
@@ -43,15 +45,14 @@ async function jobsOf({ argv, command, given, commands }: Asked, { world: { env 
   const job = (one: Command, target: string | undefined, entry: LoadedEntry | undefined): Job => ({
     command: one,
     model: target,
-    settings: settle(one.flags, { given, env, entry }),
+    settings: settle(one.flags, { given, env, entries: entry === undefined ? [] : [entry] }),
+    config: entry?.path,
   })
   const configurable = command.usage.some((words) => words.includes('[model]'))
   if (!configurable) return [job(command, model, undefined)]
   const entries = await entriesOf(given)
   if (model !== undefined) {
-    const own = entries.filter((entry) => entry.command === nameOf(command))
-    const named = own.find((entry) => entry.model === resolve(model))
-    return [job(command, model, named ?? own.find((entry) => entry.model === undefined))]
+    return [job(command, model, entryOf(model, nameOf(command) as ConfigurableCommand, entries))]
   }
   const wanted = argv[0] === nameOf(command) ? [nameOf(command)] : ['convert', 'quantize']
   const jobs = entries.flatMap((entry) => {
@@ -69,9 +70,9 @@ async function entriesOf({ config }: Given): Promise<LoadedEntry[]> {
   return path === undefined ? [] : loadConfig(path)
 }
 
-function run({ command, model, settings }: Job, { given }: Asked, environment: Environment): Promise<number> {
+function run({ command, model, settings, config }: Job, { given }: Asked, environment: Environment): Promise<number> {
   const values = Object.fromEntries(Array.from(settings, ([name, { value }]) => [name, value]))
-  return command.run({ ...given, ...values, model } as unknown as Arguments<Command['flags']>, environment)
+  return command.run({ ...given, ...values, model, config } as unknown as Arguments<Command['flags']>, environment)
 }
 
 /** Runs all jobs, also behind one that fails; gives the exit code of the first failure. */

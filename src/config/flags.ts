@@ -79,6 +79,15 @@ export const cacheDirFlag = grouped('Cache:', {
   },
 })
 
+export const depfileFlag = grouped('Output:', {
+  depfile: {
+    type: 'string',
+    requiresArg: true,
+    path: true,
+    describe: 'Write the files the output is made of to FILE, for make and ninja',
+  },
+})
+
 /** The name-valued flags as site options. */
 export function siteOptions(flags: {
   readonly only?: readonly string[] | undefined

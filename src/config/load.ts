@@ -9,8 +9,10 @@ export interface LoadedEntry {
   readonly command: ConfigurableCommand
   readonly model: string | undefined
   readonly settings: Readonly<Record<string, unknown>>
-  /** The config file. */
+  /** The config file; paths are relative to its folder. */
   readonly path: string
+  /** What it is called, where it is no file. */
+  readonly called?: string
 }
 
 const names = ['ts', 'mts', 'mjs', 'js', 'json'].map((extension) => `outeffhop.config.${extension}`)
@@ -29,14 +31,24 @@ export async function loadConfig(file: string): Promise<LoadedEntry[]> {
   if (!existsSync(path)) throw configUnreadable(path, 'there is no such file')
   const given = await called(path.endsWith('.json') ? readJson(path) : await importDefault(path))
   const entries = Array.isArray(given) ? given : [given]
-  return entries.map((entry) => entryOf(entry, path))
+  return entries.map((entry) => checkedEntry(entry, path))
+}
+
+/** The entry of a model: the one that names it, else one for every model. */
+export function entryOf(
+  model: string,
+  command: ConfigurableCommand,
+  entries: readonly LoadedEntry[],
+): LoadedEntry | undefined {
+  const own = entries.filter((entry) => entry.command === command)
+  return own.find((entry) => entry.model === resolve(model)) ?? own.find((entry) => entry.model === undefined)
 }
 
 async function called(given: unknown): Promise<unknown> {
   return typeof given === 'function' ? called(await given()) : given
 }
 
-function entryOf(entry: unknown, path: string): LoadedEntry {
+function checkedEntry(entry: unknown, path: string): LoadedEntry {
   if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) {
     throw configUnreadable(
       path,

@@ -15,15 +15,16 @@ interface Sources {
   /** What was given on the command line, by the names of flags. */
   readonly given: Readonly<Record<string, unknown>>
   readonly env: Readonly<Record<string, string | undefined>>
-  readonly entry: LoadedEntry | undefined
+  /** Entries of config files, the one that goes first first. */
+  readonly entries: readonly LoadedEntry[]
 }
 
 /**
  * The settings that are not left at their defaults, by the names of their flags. The command line goes before the
  * environment, the environment before the config file. Throws `settings-wrong`, which names all that mean nothing.
  */
-export function settle(flags: FlagTable, { given, env, entry }: Sources): ReadonlyMap<string, Setting> {
-  const faults = entry === undefined ? [] : unknownKeys(flags, entry)
+export function settle(flags: FlagTable, { given, env, entries }: Sources): ReadonlyMap<string, Setting> {
+  const faults = entries.flatMap((entry) => unknownKeys(flags, entry))
   const settings = new Map<string, Setting>()
   for (const [name, flag] of Object.entries(flags)) {
     const found = [fromCommandLine, fromEnvironment, fromFile].map((look) => look()).find((one) => one !== undefined)
@@ -43,9 +44,9 @@ export function settle(flags: FlagTable, { given, env, entry }: Sources): Readon
       return text === undefined || text === '' ? undefined : { value: parse(flag, text), origin: variableOf(name) }
     }
     function fromFile(): Setting | undefined {
-      const value = entry?.settings[keyOf(name)]
-      if (entry === undefined || value === undefined) return undefined
-      return { value: placed(flag, value, entry.path), origin: shortened(entry.path) }
+      const entry = entries.find(({ settings: own }) => own[keyOf(name)] !== undefined)
+      if (entry === undefined) return undefined
+      return { value: placed(flag, entry.settings[keyOf(name)], entry.path), origin: nameOf(entry) }
     }
   }
   if (faults.length > 0) throw settingsWrong(faults)
@@ -56,19 +57,20 @@ function entryKey({ origin }: Setting, name: string): string {
   return origin === variableOf(name) ? origin : keyOf(name)
 }
 
-function unknownKeys(flags: FlagTable, { settings, path }: LoadedEntry): string[] {
+function unknownKeys(flags: FlagTable, entry: LoadedEntry): string[] {
   const known = Object.keys(flags).map(keyOf)
-  return Object.keys(settings)
+  return Object.keys(entry.settings)
     .filter((key) => !known.includes(key))
     .map((key) => {
       const similar = closest(key, known)
       const meant = similar === undefined ? '' : ` (did you mean "${similar}"?)`
-      return `"${key}" in ${shortened(path)} is no setting${meant}`
+      return `"${key}" in ${nameOf(entry)} is no setting${meant}`
     })
 }
 
 /** A config file as a person would name it from here. */
-function shortened(path: string): string {
+function nameOf({ path, called }: LoadedEntry): string {
+  if (called !== undefined) return called
   const short = relative('', path)
   return short.startsWith('..') ? path : short
 }

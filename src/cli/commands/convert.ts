@@ -2,6 +2,7 @@ import { convertFlags, convertOptions } from '../../config/convert-flags.ts'
 import { exitCodes } from '../../errors.ts'
 import type { ConvertOptions } from '../../options.ts'
 import { defineCommand } from '../command.ts'
+import { writeDepfile } from '../depfile.ts'
 import { progressOn } from '../progress.ts'
 import { reporting } from '../reporting.ts'
 import { print } from '../results.ts'
@@ -24,6 +25,7 @@ export const convertCommand = defineCommand({
       const { document } = await convert(args.model, { ...convertOptions(args), observations, signal, onProgress })
       progress.end()
       await write(document)
+      await writeDepfile(args, document.files, convertOptions(args))
       await print(document, args, world)
       return exitCodes.done
     } catch (error) {

@@ -4,6 +4,7 @@ import type { QuantizeOptions } from '../../quantize.ts'
 import type { QuantizationDocument } from '../../report/index.ts'
 import type { Arguments } from '../command.ts'
 import { defineCommand } from '../command.ts'
+import { writeDepfile } from '../depfile.ts'
 import { progressOn } from '../progress.ts'
 import { reporting } from '../reporting.ts'
 import { printJson } from '../results.ts'
@@ -33,6 +34,8 @@ export const quantizeCommand = defineCommand({
       })
       progress.end()
       await write(document)
+      const options = quantizeOptions(args)
+      await writeDepfile(args, document.files, { ...options, dataOptions: options })
       await print(document, args, world)
       return exitCodes.done
     } catch (error) {
