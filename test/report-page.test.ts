@@ -1,9 +1,9 @@
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
-import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import axe from 'axe-core'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { chromium } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -18,7 +18,6 @@ import { recordedWorld } from './support/world.ts'
 
 const executablePath = installedBrowser()
 const canShow = executablePath !== undefined && installedRuntime() !== undefined
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 /** A drawing is rounded to a hundredth, and the labels of an axis to four digits. */
 const near = 0.06
@@ -354,7 +353,7 @@ describe.skipIf(!canShow).each(models.map(([name]) => name))('the page of a repo
         return { scrollWidth, clientWidth }
       })
       expect(sizes.scrollWidth).toBe(sizes.clientWidth)
-      await page.evaluate(axe)
+      await page.evaluate(axe.source)
       const { violations, passes } = await page.evaluate(() => (globalThis as unknown as InPage).axe.run())
       const said = violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html.slice(0, 200)}`)
       expect(said).toEqual([])

@@ -18,18 +18,20 @@ export function labelsOf(names: readonly string[]): readonly string[] {
   return numbered(paths.map((path) => shortened(path, uses)))
 }
 
-/** How much all names have in common at their start, up to a slash or a dot; nothing for a single one. */
+/** How much all names have in common at their start, up to a slash; nothing for a single one. */
 function sharedStart([first = '', ...others]: readonly string[]): number {
   if (others.length === 0) return 0
   let length = 0
   while (length < first.length && others.every((name) => name[length] === first[length])) length++
-  return first.slice(0, length).search(/[^/.]*$/)
+  return first.lastIndexOf('/', length - 1) + 1
 }
 
 function shortened(path: readonly string[], uses: ReadonlyMap<string, number>): string {
   let parts = [...path]
-  const left = () => parts.filter((part) => part !== '…')
-  while (parts.join('/').length > most && left().length > 2) {
+  // The first number is that of the layer.
+  const layer = path.find((part) => /\d/.test(part))
+  const left = () => parts.filter((part) => part !== '…' && part !== layer)
+  while (parts.join('/').length > most && left().length > 1) {
     const commonest = left().reduce((a, b) => ((uses.get(b) ?? 0) > (uses.get(a) ?? 0) ? b : a))
     parts[parts.indexOf(commonest)] = '…'
     parts = parts.filter((part, i) => part !== '…' || (i > 0 && parts[i - 1] !== '…'))

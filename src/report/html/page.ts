@@ -101,7 +101,7 @@ function facts({ verdicts, attention, errors, outliers, costs, quantization }: M
   if (kurtosis.length > 0) pairs.push(['Largest kurtosis before', figure(Math.max(...kurtosis))])
   if (quantization !== null)
     pairs.push(['Products quantized', `${quantization.quantized} of ${quantization.quantized + quantization.float}`])
-  if (costs.sizeRatio !== null) pairs.push(['Size of the input', percent(costs.sizeRatio)])
-  if (costs.latencyRatio !== null) pairs.push(['Time of the input', percent(costs.latencyRatio)])
+  if (costs.sizeRatio !== null) pairs.push(['Size against the input', percent(costs.sizeRatio)])
+  if (costs.latencyRatio !== null) pairs.push(['Time against the input', percent(costs.latencyRatio)])
   return pairs.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)
 }

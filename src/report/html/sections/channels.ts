@@ -17,7 +17,8 @@ export const channels: Section = {
     if (channels === null) return undefined
     const { rows, leftOut } = channels
     return html`<p>The largest magnitude of every channel, by value. Neighbouring channels share a cell where there are more
-than 64; it shows the largest of them. A dark column is a channel that is an outlier in layer after layer.${
+than 64; it shows the largest of them. A column that stands out is a channel that is an
+outlier in layer after layer.${
       leftOut > 0 && ` Shown are the values that reach furthest; ${leftOut} more are left out.`
     }</p>
 ${heatMap(rows)}
