@@ -277,6 +277,7 @@ describe('what is no part of a report', () => {
     ['page.json', '{"schema":1,"command":"report"}', 'fields are missing'],
   ])('%s is refused', async (name, text, reason) => {
     writeFileSync(at(name), text)
+    await expect(report(at(name), { output: at('never.html') })).rejects.toMatchObject({ code: 'report-malformed' })
     const { code, err } = await run('report', at(name), '-o', at('never.html'))
     expect([code, err]).toEqual([2, expect.stringContaining(reason)])
   })

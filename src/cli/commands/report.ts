@@ -11,9 +11,8 @@ export const reportCommand = defineCommand({
     output: {
       type: 'string',
       alias: 'o',
-      array: true,
       requiresArg: true,
-      describe: 'Page to write, or with .json its numbers (may be repeated); default NAME.report.html',
+      describe: 'Page to write, or with .json its numbers; default NAME.report.html',
     },
     'model-explorer': {
       type: 'string',
@@ -25,11 +24,11 @@ export const reportCommand = defineCommand({
   async run(args, { world }) {
     const { report } = await import('../../report.ts')
     const { parts = [] } = args as typeof args & { readonly parts?: readonly string[] }
-    const output = args.output ?? (args.json ? [] : [pageBeside(args.model)])
+    const output = args.output ?? (args.json ? undefined : pageBeside(args.model))
     const { overwrite } = args
     const made = await report([args.model, ...parts], { output, modelExplorer: args['model-explorer'], overwrite })
     if (args.json) printJson(made, world)
-    else if (!args.quiet) for (const path of output) world.stdout.write(`Wrote ${path}.\n`)
+    else if (!args.quiet) world.stdout.write(`Wrote ${output}.\n`)
     return exitCodes.done
   },
 })
