@@ -14,6 +14,7 @@ import { installedBrowser } from './support/browser.ts'
 import { axisOf, type Drawn, readDrawing } from './support/drawn.ts'
 import { labelledExports } from './support/exports.ts'
 import type { Element, InPage } from './support/in-page.ts'
+import { random } from './support/random.ts'
 import { recordedWorld } from './support/world.ts'
 
 const executablePath = installedBrowser()
@@ -53,6 +54,22 @@ function encoder(models: string): readonly [string, string, readonly string[]] {
   return ['minilm', of('model.onnx'), ['--data', 'texts.txt', '--samples', '12', '--tokenizer', of('tokenizer.json')]]
 }
 
+/** A document of `compare`, with a layer whose noise has no number and one that is the same in both. */
+function comparison(model: unknown): object {
+  const seed = random(7)
+  const layers = Array.from({ length: 30 }, (_, i) => ({
+    ...{ value: `/layer.${i}/out`, node: `/layer.${i}/MatMul`, cosine: 1 - 1e-6 * i },
+    sqnrDb: i === 3 ? null : 20 + i + seed(),
+    cumulative: { cosine: 1 - 1e-5 * i, sqnrDb: i === 4 ? null : 10 + 40 * seed() },
+  }))
+  const output = { maxAbs: 0.01, meanAbs: 1e-4, cosine: 0.9999, sqnrDb: 40.5 }
+  return {
+    ...{ schema: 1, command: 'compare', model, other: model, samples: 3, data: { synthetic: true } },
+    ...{ outputs: [{ name: 'y', ...output }], layers, latency: { firstMs: 2, secondMs: 3, ratio: 1.5 } },
+    ...{ broken: [{ message: '"y" has a cosine below 1' }], ok: false },
+  }
+}
+
 beforeAll(async () => {
   if (!canShow) return
   folder = mkdtempSync(join(tmpdir(), 'outeffhop-page-'))
@@ -67,8 +84,12 @@ beforeAll(async () => {
     const sensitivity = await run('sensitivity', at(`${name}.onnx`), ...data, '--json')
     writeFileSync(at('run.json'), printed)
     writeFileSync(at('sensitivity.json'), sensitivity)
+    writeFileSync(at('compare.json'), JSON.stringify(comparison(JSON.parse(printed).model)))
     const output = ['-o', at(`${name}.html`), '--json']
-    writeFileSync(at(`${name}.json`), await run('report', at('run.json'), at('sensitivity.json'), ...output))
+    writeFileSync(
+      at(`${name}.json`),
+      await run('report', ...['run', 'sensitivity', 'compare'].map((part) => at(`${part}.json`)), ...output),
+    )
   }
   server = createServer((request, response) => {
     asked.push(request.url ?? '')
@@ -258,6 +279,30 @@ describe.skipIf(!canShow).each(models.map(([name]) => name))('the page of a repo
       drawn.circles[0]?.map((circle) => circle.x),
       noise.map(axisOf(drawn.x, scaleOf(noise))),
     )
+  })
+
+  it('draws the error of every layer, what it adds and what it has', async () => {
+    const page = await open(name)
+    const { errors, costs } = read(name)
+    const layers = errors?.layers ?? []
+    const drawn = await readDrawing(page, 'layers')
+    const x = axisOf(drawn.x, 'linear')
+    const known = (pick: 'sqnrDb' | 'introducedDb') => layers.flatMap((layer) => layer[pick] ?? [])
+    expect([known('sqnrDb').length, known('introducedDb').length]).toEqual([29, 29])
+    for (const [i, pick] of (['sqnrDb', 'introducedDb'] as const).entries()) {
+      expectPlaces(
+        drawn.circles[i]?.map((circle) => circle.x),
+        known(pick).map(x),
+      )
+      const rows = layers.flatMap((layer, row) => (layer[pick] === null ? [] : [drawn.y[row]?.at ?? 0]))
+      expectPlaces(
+        drawn.circles[i]?.map((circle) => circle.y),
+        rows,
+      )
+    }
+    expect(await column(page, 'layer-errors', 4)).toEqual(layers.map(({ introducedDb }) => introducedDb ?? 0))
+    expect(await page.locator('#errors').textContent()).toContain('"y" has a cosine below 1')
+    expect(await column(page, 'latency', 1)).toEqual([costs.milliseconds?.before, costs.milliseconds?.after])
   })
 
   it('has the numbers of the report in its tables', async () => {
