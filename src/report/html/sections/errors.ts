@@ -62,7 +62,7 @@ fill="var(--after)"/></svg>what the operator itself adds</li>`
 ${drawing({
   id: 'layers',
   label: `Signal over noise of ${known.length} layers; the first in the list is ${worst.node ?? worst.value}.`,
-  caption: 'SQNR in dB by layer',
+  caption: 'SQNR in dB by layer; where there is no mark, nothing differs',
   options: {
     ...{ width: 690, height: 40 + 15 * drawn.length, marginLeft: 206, marginTop: 28, marginBottom: 8 },
     x: { label: null, nice: true },
