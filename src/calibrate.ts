@@ -12,7 +12,8 @@ import { closeModel, openModel, requireExternalData } from './onnx/index.ts'
 import { calibrateKinds, mergeKinds } from './option-kinds.ts'
 import { describeCalibration } from './report/calibration.ts'
 import type { CalibrationDocument } from './report/index.ts'
-import { describeModel } from './report/index.ts'
+import { describeModel, observedEntry } from './report/index.ts'
+import { surroundings } from './surroundings.ts'
 
 export interface CalibrateOptions extends DataOptions {
   /** The data to observe on: what `openData` takes. */
@@ -28,6 +29,8 @@ export interface CalibrateOptions extends DataOptions {
   readonly all?: boolean | undefined
   /** Observe kurtosis and infinity norm, of each of these. */
   readonly moments?: Granularity | undefined
+  /** Put into the report what a page is drawn of: histograms, channels, operators, the environment. */
+  readonly observations?: boolean | undefined
   readonly onProgress?: ((pace: Pace) => void) | undefined
 }
 
@@ -35,6 +38,7 @@ export interface MergeOptions {
   /** The table to write. */
   readonly output: string
   readonly overwrite?: boolean | undefined
+  readonly observations?: boolean | undefined
 }
 
 /**
@@ -50,6 +54,7 @@ export async function calibrate(path: string, options: CalibrateOptions = {}): P
     method = 'all',
     all = false,
     moments,
+    observations,
     onBadSample,
     signal,
     onProgress,
@@ -66,7 +71,9 @@ export async function calibrate(path: string, options: CalibrateOptions = {}): P
     const bytes = writeTable(output, table)
     if (signal?.aborted && !table.isComplete) throw calibrationInterrupted(output, table.samples.length, table.wanted)
     const entry = await describeModel(model, {})
-    return describeCalibration({ model: entry, path: output, bytes, notes: data.notes }, table)
+    const document = describeCalibration({ model: entry, path: output, bytes, notes: data.notes }, table)
+    if (!observations) return document
+    return { ...document, observed: observedEntry(table, model.graph), environment: surroundings() }
   } finally {
     closeModel(model)
   }
@@ -79,12 +86,13 @@ export async function calibrate(path: string, options: CalibrateOptions = {}): P
  */
 export async function mergeCalibrations(parts: readonly string[], options: MergeOptions): Promise<CalibrationDocument> {
   checkOptions(options, mergeKinds)
-  const { output, overwrite = false } = options
+  const { output, overwrite = false, observations } = options
   if (output === undefined) throw usage('the table to write is missing', 'Name it with -o TABLE.')
   checkOutput(output, undefined, overwrite)
   const [first, ...rest] = parts.map(readOwnTable)
   if (first === undefined) throw usage('there is nothing to merge', 'outeffhop-convert calibrate merge PART… -o TABLE')
   const table: CalibrationTable = mergeTables([first, ...rest])
   const bytes = writeTable(output, table)
-  return describeCalibration({ model: null, path: output, bytes, notes: [] }, table)
+  const document = describeCalibration({ model: null, path: output, bytes, notes: [] }, table)
+  return observations ? { ...document, observed: observedEntry(table) } : document
 }

@@ -20,7 +20,7 @@ import { isNamed, policiesOf, switchesOf, targetOf, unmatched } from './options.
 import { recipes } from './quantize/recipes.ts'
 import { ConversionRefused } from './refused.ts'
 import type { ReportDocument } from './report/index.ts'
-import { describeModel, describeRun, isAllSoftmax1, unconverted } from './report/index.ts'
+import { countOperators, describeModel, describeRun, isAllSoftmax1, unconverted } from './report/index.ts'
 import type { PipelineResult, Report } from './rewrite/index.ts'
 import { runPipeline } from './rewrite/index.ts'
 import type { SinkPlan } from './sinks.ts'
@@ -63,12 +63,12 @@ export async function convert(input: ModelInput, options: ConvertOptions = {}): 
     // A version nobody asked for is at least the one the input model needs.
     const target = options.targetVersion === undefined ? raisedFor(model, choice) : choice
     const described = await describeModel(model, options)
+    const before = options.observations ? countOperators(model) : undefined
     const sinks = await planSinks(model, options)
     const run = blamed(original, () => rewrite(model, target, sinks, options))
     warnAbout(run.report, choice, target, options)
-    const document = sinks.describe(
-      describeRun('convert', { model: described, target, sink: sinks.words, changeOf: sinks.changeOf, ...run }),
-    )
+    const facts = { model: described, target, sink: sinks.words, changeOf: sinks.changeOf, ...run }
+    const document = await withOperators(sinks.describe(describeRun('convert', facts)), before, model)
     refuse(document, options)
     if (options.dryRun || output === undefined || isDone(document, model, options)) {
       const bytes = input instanceof Uint8Array && !options.dryRun ? modelToBytes(model) : undefined
@@ -181,6 +181,17 @@ function outputOf(
 
 function endsEarly(stopAfter: ConvertOptions['stopAfter']): boolean {
   return stopAfter !== undefined && stopAfter !== 'lower'
+}
+
+/** The report with what a page says of operators and of where it was made. */
+async function withOperators(
+  document: ReportDocument,
+  before: Readonly<Record<string, number>> | undefined,
+  model: Model,
+): Promise<ReportDocument> {
+  if (before === undefined) return document
+  const { surroundings } = await import('./surroundings.ts')
+  return { ...document, operators: { before, after: countOperators(model) }, environment: surroundings() }
 }
 
 function refuse(document: ReportDocument, options: ConvertOptions): void {

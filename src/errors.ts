@@ -796,6 +796,17 @@ export function repeatedField(name: string, at: Place): ConvertError {
   )
 }
 
+/** What a report was to be made of is nothing of this program, or broken. */
+export function reportMalformed(path: string, what: string): ConvertError {
+  return new ConvertError(
+    'report-malformed',
+    'usage',
+    `no report can be made of "${path}": ${what}`,
+    { path },
+    'Give a model, a calibration table, or what a command printed with --json.',
+  )
+}
+
 /** The original model runs on an input on which the converted one does not. */
 export function runtimeBrokenModel(message: string, path: string): ConvertError {
   return new ConvertError(

@@ -55,14 +55,17 @@ export type {
   FileEntry,
   Inspection,
   ModelEntry,
+  ModelReport,
   ProductEntry,
   QuantizationDocument,
   QuantizationEntry,
   ReportDocument,
   SensitivityDocument,
   SiteEntry,
+  SourceDocument,
   Verification,
 } from './report/index.ts'
+export type { ReportInput, ReportOptions } from './report.ts'
 export type { Stage, Warning } from './rewrite/index.ts'
 export type { SensitivityOptions } from './sensitivity.ts'
 export type { Form, Provider, TargetName } from './targets/index.ts'
@@ -100,3 +103,7 @@ export const quantize: typeof import('./quantize.ts').quantize = async (...given
 /** Quantizes each weight product alone and says what that does to the outputs. Options: `SensitivityOptions`. */
 export const sensitivity: typeof import('./sensitivity.ts').sensitivity = async (...given) =>
   (await import('./sensitivity.ts')).sensitivity(...given)
+
+/** Puts what is known of a model on one page: of models, tables and documents of `--json`. Options: `ReportOptions`. */
+export const report: typeof import('./report.ts').report = async (...given) =>
+  (await import('./report.ts')).report(...given)

@@ -59,6 +59,7 @@ export const convertKinds: Readonly<Record<keyof ConvertOptions, OptionKind>> = 
   requireAll: optionKinds.flag,
   stopAfter: oneOf(stages),
   dump: optionKinds.text,
+  observations: optionKinds.flag,
   signal: optionKinds.signal,
   onProgress: optionKinds.work,
 }
@@ -87,6 +88,7 @@ export const calibrateKinds: Readonly<Record<keyof CalibrateOptions, OptionKind>
   method: oneOf(['all', 'min-max', 'moving-average']),
   all: optionKinds.flag,
   moments: oneOf(['sequence', 'token', 'tensor']),
+  observations: optionKinds.flag,
   onProgress: optionKinds.work,
 }
 
@@ -94,6 +96,7 @@ export const calibrateKinds: Readonly<Record<keyof CalibrateOptions, OptionKind>
 export const mergeKinds: Readonly<Record<keyof MergeOptions, OptionKind>> = {
   output: optionKinds.text,
   overwrite: optionKinds.flag,
+  observations: optionKinds.flag,
 }
 
 /** What the settings of a quantization can be. */
@@ -130,5 +133,6 @@ export const quantizeKinds: Readonly<Record<keyof QuantizeOptions, OptionKind>> 
   hash: optionKinds.flag,
   optimize: optionKinds.flag,
   maxDrop: optionKinds.number,
+  observations: optionKinds.flag,
   onProgress: optionKinds.work,
 }

@@ -98,6 +98,8 @@ export interface ConvertOptions extends SiteOptions, TargetOptions, CalibrationO
   readonly stopAfter?: Stage | undefined
   /** A folder for the model as text, before the first pass and after every pass that changed it. */
   readonly dump?: string | undefined
+  /** Put into the report what a page is drawn of: histograms, channels, operators, the environment. */
+  readonly observations?: boolean | undefined
   /** Stops the work; nothing is left half written. */
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((phase: Phase, done: number, total: number) => void) | undefined

@@ -34,6 +34,8 @@ export interface QuantizeOptions extends DataOptions, TargetOptions, Omit<Quanti
   readonly overwrite?: boolean | undefined
   readonly externalData?: 'auto' | 'always' | 'never' | 'link' | undefined
   readonly hash?: boolean | undefined
+  /** Put into the report what a page is drawn of: histograms, channels, operators, the environment. */
+  readonly observations?: boolean | undefined
   /** Fold scalar arithmetic around convolutions into them first. Default true. */
   readonly optimize?: boolean | undefined
   /** Keep as few products in float as bring 1 - cosine, its mean on samples kept back, down to this. */

@@ -23,10 +23,18 @@ import { choicesOf, clips } from './quantize/index.ts'
 import type { Attempt } from './recipe-search.ts'
 import { mostAccurate, recipeAsked, tryRecipes } from './recipe-search.ts'
 import { QuantizationRefused } from './refused.ts'
-import type { ChoiceEntry, QuantizationDocument } from './report/index.ts'
-import { describeModel, describeQuantization, finite, quantizationEntry } from './report/index.ts'
+import type { ChoiceEntry, ObservedEntry, OperatorsEntry, QuantizationDocument } from './report/index.ts'
+import {
+  countOperators,
+  describeModel,
+  describeQuantization,
+  finite,
+  observedEntry,
+  quantizationEntry,
+} from './report/index.ts'
 import { sessionOptionsFor, trapWarnings } from './runtime-traps.ts'
 import { fewestInFloat, rank } from './sensitivity.ts'
+import { surroundings } from './surroundings.ts'
 
 export type { QuantizeOptions, QuantizePhase } from './quantization-options.ts'
 
@@ -83,9 +91,11 @@ class Quantizer {
     const { data: spec, synthetic, minCosine = 0.95 } = this.#options
     const asked = this.#asked()
     const described = await describeModel(this.#model, this.#options)
+    const before = this.#options.observations ? countOperators(this.#model) : undefined
     const source = spec === undefined && !synthetic ? undefined : await openData(spec, this.#model, this.#options)
     const data = source && split(source)
     const calibrated = await this.#calibrated(asked, data?.calibration)
+    const observed = this.#observed(calibrated)
     const made = await this.#choose(asked, calibrated, data)
     const settings = withFloat(settingsOf(this.#options, made.recipe), made.keepFloat)
     const quantization = await calibrated.quantize(settings, data?.calibration)
@@ -108,6 +118,7 @@ class Quantizer {
         passes: calibrated.runs.map(({ pass, stage, changed }) => ({ pass, stage, changed })),
         notes: [...(source?.notes ?? [])],
         warnings: calibrated.report.warnings,
+        ...(before && this.#observations(before, observed)),
       })
     if (!quantization.products.some(({ quantized }) => quantized))
       throw new QuantizationRefused(quantizationNothing(quantization.products.length), finish(undefined, []))
@@ -120,6 +131,16 @@ class Quantizer {
       throw new QuantizationRefused(unlike, finish(quality, []))
     })
     return finish(quality, files)
+  }
+
+  /** What was seen of the values, where a report is to be drawn of it and they were observed. */
+  #observed({ table }: Calibrated): ObservedEntry | undefined {
+    return this.#options.observations && 'samples' in table ? observedEntry(table, this.#model.graph) : undefined
+  }
+
+  #observations(before: OperatorsEntry['before'], observed: ObservedEntry | undefined) {
+    const operators = { before, after: countOperators(this.#model) }
+    return { operators, environment: surroundings(), ...(observed && { observed }) }
   }
 
   /** What is to be chosen, and by whom; what is written in a model is not searched again. */
@@ -147,11 +168,12 @@ class Quantizer {
   }
 
   #calibrated({ name }: Asked, data: DataSource | undefined): Promise<Calibrated> {
-    const { range } = this.#options
+    const { range, observations = false } = this.#options
     const histograms =
-      range === undefined
+      observations ||
+      (range === undefined
         ? this.#options.protocol === undefined && (name === 'auto' || clips(name))
-        : range !== 'min-max' && range !== 'moving-average'
+        : range !== 'min-max' && range !== 'moving-average')
     const ranges = name === 'auto' || choicesOf(name).recipe.startsWith('int8')
     return Calibrated.of(this.#task.file, this.#model, { data, ranges, histograms }, this.#options)
   }

@@ -1,6 +1,6 @@
 /** The sinks of a conversion: chosen by the user, or head by head from what calibration saw of the rows of attention. */
 import type { Site } from './attention/index.ts'
-import type { CalibrationTable, HeadRows, SinkTarget } from './calibrate/index.ts'
+import type { CalibrationTable, HeadRows, Outliers, SinkTarget } from './calibrate/index.ts'
 import type { DataSource } from './data/index.ts'
 import { sinkDrift, sinkUnobserved, sinkWithoutCalibration, usage } from './errors.ts'
 import { split } from './held-out.ts'
@@ -8,7 +8,7 @@ import type { Model } from './ir/index.ts'
 import type { ConvertOptions } from './options.ts'
 import { sinkOf } from './options.ts'
 import { ConversionRefused } from './refused.ts'
-import type { MeasuredChange, OutlierFigures, ReportDocument, SiteChange } from './report/index.ts'
+import type { MeasuredChange, MeasuredOutliers, OutlierFigures, ReportDocument, SiteChange } from './report/index.ts'
 import { changeEntry } from './report/index.ts'
 import type { HeadScaleOf, SinkOf } from './rewrite/index.ts'
 
@@ -57,9 +57,10 @@ export async function planSinks(model: Model, options: ConvertOptions): Promise<
       describe: (document) => document,
     }
   }
-  const [{ calibratedSink, changeOf }, { calibrationEntry }] = await Promise.all([
+  const [{ calibratedSink, changeOf }, { calibrationEntry }, { observedEntry }] = await Promise.all([
     import('./calibrate/index.ts'),
     import('./report/calibration.ts'),
+    import('./report/observed.ts'),
   ])
   const seen = new Map(calibration.table.sites.map((site) => [site.output, site.logsumexp]))
   const target: SinkTarget = { maxChange: options.maxChange, quantile: options.sinkQuantile }
@@ -98,6 +99,7 @@ export async function planSinks(model: Model, options: ConvertOptions): Promise<
         ...document,
         calibration: calibrationEntry(path, table, target),
         change: changeEntry(document.sites, null),
+        ...(options.observations && { observed: observedEntry(table, model.graph) }),
         warnings: [...document.warnings, ...warnings],
       }
     },
@@ -178,7 +180,7 @@ async function calibrationFor(model: Model, options: ConvertOptions): Promise<Ca
   const data = options.quantize === undefined ? all : split(all).calibration
   const { collect } = await import('./calibrate/index.ts')
   const table = await collect(model, data, {
-    ...{ histograms: false, moments: 'tensor', onBadSample: dataOptions.onBadSample, signal },
+    ...{ histograms: options.observations ?? false, moments: 'tensor', onBadSample: dataOptions.onBadSample, signal },
     onProgress: ({ done, total }) => onProgress?.('calibrate', done, total),
   })
   return { table, data }
@@ -232,7 +234,7 @@ export async function measureChange(
   // A model without weights, such as a part of one.
   if (table.values.size === 0) return { samples, outputs, outliers: null }
   const after = await observeAgain(converted, data, signal)
-  return { samples, outputs, outliers: { before: await outliersOf(table), after: await outliersOf(after) } }
+  return { samples, outputs, outliers: await compareOutliers(table, after) }
 }
 
 async function observeAgain(
@@ -252,9 +254,16 @@ async function observeAgain(
   }
 }
 
-async function outliersOf({ values }: CalibrationTable): Promise<OutlierFigures> {
+async function compareOutliers(before: CalibrationTable, after: CalibrationTable): Promise<MeasuredOutliers> {
   const { outliersOf } = await import('./calibrate/index.ts')
-  const all = [...values.values()].flatMap(({ moments }) => (moments ? [outliersOf(moments, 'tensor')] : []))
+  const ofEach = ({ values }: CalibrationTable) =>
+    new Map([...values].flatMap(([name, { moments }]) => (moments ? [[name, outliersOf(moments, 'tensor')]] : [])))
+  const [was, is] = [ofEach(before), ofEach(after)]
+  const layers = Array.from(was, ([value, seen]) => ({ value, before: seen, after: is.get(value) ?? null }))
+  return { before: figuresOf([...was.values()]), after: figuresOf([...is.values()]), layers }
+}
+
+function figuresOf(all: readonly Outliers[]): OutlierFigures {
   return {
     kurtosis: all.reduce((sum, { kurtosis }) => sum + kurtosis, 0) / all.length,
     infinityNorm: all.reduce((max, { infinityNorm }) => Math.max(max, infinityNorm), 0),

@@ -5,7 +5,7 @@ import { stages } from '../rewrite/pass.ts'
 import { dataFlags, dataRequest } from './data-flags.ts'
 import type { FlagTable, ValuesOf } from './flag.ts'
 import { grouped } from './flag.ts'
-import { depfileFlag, hashFlag, siteFlags, siteOptions, targetFlags } from './flags.ts'
+import { depfileFlag, hashFlag, reportFlag, siteFlags, siteOptions, targetFlags } from './flags.ts'
 import { quantizationFlags, quantizationOptions, refuseIdle } from './quantization-flags.ts'
 
 /** The settings of `convert`. */
@@ -27,6 +27,7 @@ export const convertFlags = {
     },
   }),
   ...hashFlag,
+  ...reportFlag,
   ...depfileFlag,
   ...grouped('Conversion:', {
     sinks: {

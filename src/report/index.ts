@@ -7,16 +7,26 @@ export type {
   Counts,
   FileEntry,
   MeasuredChange,
+  MeasuredOutliers,
   ModelEntry,
+  OperatorsEntry,
   OutlierFigures,
   ReportDocument,
   SiteChange,
   SiteEntry,
   Verification,
 } from './document.ts'
-export { finite, isAllSoftmax1, unconverted } from './document.ts'
+export { finite, isAllSoftmax1, schema, unconverted } from './document.ts'
+export type { Environment } from './environment.ts'
+export type { SourceDocument } from './gather.ts'
+export { gatherReport, sourceCommands } from './gather.ts'
 export type { Inspection } from './inspection.ts'
-export { describeInspection, inspectModel } from './inspection.ts'
+export { countOperators, describeInspection, inspectModel } from './inspection.ts'
+export type { Overlay } from './model-explorer.ts'
+export { overlays } from './model-explorer.ts'
+export type { ModelReport } from './model-report.ts'
+export type { ObservedEntry } from './observed.ts'
+export { observedEntry } from './observed.ts'
 export type {
   ChoiceEntry,
   ProductEntry,

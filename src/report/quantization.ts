@@ -1,8 +1,10 @@
 import type { Comparison } from '../compare/index.ts'
 import type { ProductReport } from '../quantize/index.ts'
 import type { Warning } from '../rewrite/index.ts'
-import type { FileEntry, ModelEntry } from './document.ts'
+import type { FileEntry, ModelEntry, OperatorsEntry } from './document.ts'
 import { finite, schema } from './document.ts'
+import type { Environment } from './environment.ts'
+import type { ObservedEntry } from './observed.ts'
 
 /** One product with a constant weight: quantized, or in float for a reason. */
 export type ProductEntry = Readonly<ProductReport>
@@ -63,6 +65,10 @@ export interface QuantizationDocument {
   readonly passes: readonly { readonly pass: string; readonly stage: string; readonly changed: number }[]
   readonly notes: readonly string[]
   readonly warnings: readonly Warning[]
+  /** What a page is drawn of; only where a report was asked for. */
+  readonly observed?: ObservedEntry
+  readonly operators?: OperatorsEntry
+  readonly environment?: Environment
 }
 
 /** What is known of a quantization when its report is written. */

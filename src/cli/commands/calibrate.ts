@@ -3,11 +3,13 @@ import type { CalibrateOptions } from '../../calibrate.ts'
 import { dataFlags, dataRequest, shardFlag } from '../../config/data-flags.ts'
 import type { FlagTable } from '../../config/flag.ts'
 import { grouped } from '../../config/flag.ts'
+import { reportFlag } from '../../config/flags.ts'
 import { exitCodes, usage } from '../../errors.ts'
 import { protocols } from '../../quantize/recipes.ts'
 import type { Arguments, Environment } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { progressOn } from '../progress.ts'
+import { reporting } from '../reporting.ts'
 import { printJson } from '../results.ts'
 import { paintFor } from '../terminal.ts'
 
@@ -22,6 +24,7 @@ const flags = {
     overwrite: { type: 'boolean', describe: 'Replace an existing table' },
     resume: { type: 'boolean', describe: 'Go on with the table that is there' },
   }),
+  ...reportFlag,
   ...grouped('Observers:', {
     method: {
       type: 'string',
@@ -69,6 +72,7 @@ async function observe(args: Given, { world, signal }: Environment): Promise<num
   const request = dataRequest(args, signal)
   if (request === undefined) throw usage('there is no data', 'Name it with --data SOURCE.')
   const { calibrate } = await import('../../calibrate.ts')
+  const { observations, write } = await reporting(args)
   const progress = progressOn(world.stderr, world.now)
   // The first sample waits for the model to load, and says nothing of the pace.
   let first: number | undefined
@@ -79,12 +83,13 @@ async function observe(args: Given, { world, signal }: Environment): Promise<num
   const options: CalibrateOptions = {
     ...{ ...request.options, signal, onProgress },
     ...{ data: request.spec, output: args.output, overwrite: args.overwrite, resume: args.resume },
-    ...{ all: args.all ?? args.protocol !== undefined, method: methodOf(args) },
+    ...{ all: args.all ?? args.protocol !== undefined, method: methodOf(args), observations },
     moments: args.moments ? (args.granularity ?? 'sequence') : undefined,
   }
   try {
     const document = await calibrate(args.model, options)
     progress.end()
+    await write(document)
     return await print(document, args, world)
   } finally {
     progress.end()
@@ -99,7 +104,10 @@ async function merge(args: Given, { world }: Environment): Promise<number> {
   const { parts = [], output, overwrite } = args
   if (output === undefined) throw usage('the table to write is missing', 'Name it with -o TABLE.')
   const { mergeCalibrations } = await import('../../calibrate.ts')
-  return print(await mergeCalibrations(parts, { output, overwrite }), args, world)
+  const { observations, write } = await reporting(args)
+  const document = await mergeCalibrations(parts, { output, overwrite, observations })
+  await write(document)
+  return print(document, args, world)
 }
 
 async function print(
