@@ -226,7 +226,7 @@ OUTEFFHOP_DEVICE void finish(Sums<FlashShape<kHeadSize>>& o, RunningRow (&rows)[
                              Address tile, const Problem& p, const Place& place) {
   using Shape = FlashShape<kHeadSize>;
   const float sink = sink_of(p, place.head);
-  __syncwarp();
+  __syncwarp();  // every lane is done with the queries
 #pragma unroll
   for (int m = 0; m < Shape::kRowTiles; ++m)
 #pragma unroll
@@ -243,7 +243,7 @@ OUTEFFHOP_DEVICE void finish(Sums<FlashShape<kHeadSize>>& o, RunningRow (&rows)[
         device::store_shared(Tile<kHeadSize>::at(tile, tile_row, n) + 4 * (place.lane % 4), device::pack<T>(low, high));
       }
     }
-  __syncwarp();
+  __syncwarp();  // the rows are there for every lane
 }
 
 /** Grid: blocks of queries, times heads, times batch, the last queries (the longest rows of a causal call) first. */

@@ -85,7 +85,7 @@ plain_attention(const Problem p) {
 
   load_rows<Shape::kQueries, kHeadSize>(queries, p.q, b, h, first_query, p.queries, p.head_size);
   for (int first = 0; first < end; first += Shape::kKeys) {
-    __syncthreads();
+    __syncthreads();  // every warp is done with the values
     load_rows<Shape::kKeys, kHeadSize>(tile, p.k, b, kv_head, first, end, p.head_size);
     __syncthreads();
 #pragma unroll
@@ -97,7 +97,7 @@ plain_attention(const Problem p) {
                                  first + lane, row_end);
       weights[r] = plain_weight<kHeadSize>(rows[r], o[r], score);
     }
-    __syncthreads();
+    __syncthreads();  // every warp is done with the keys
     load_rows<Shape::kKeys, kHeadSize>(tile, p.v, b, kv_head, first, end, p.value_size);
     __syncthreads();
 #pragma unroll 4

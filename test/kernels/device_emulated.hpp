@@ -1,7 +1,7 @@
 // The device functions of the kernels for the emulator: what the PTX of device_cuda.hpp does, in C++.
 #pragma once
-#include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "emulator.hpp"
 #include "half.hpp"
@@ -73,42 +73,31 @@ inline Address shared_memory() { return 0; }
 
 template <class T>
 void store_shared(Address at, T value) {
-  emulated::touch(at, sizeof value, true);
-  std::memcpy(emulated::shared(at), &value, sizeof value);
+  std::memcpy(emulated::touch(at, sizeof value, true), &value, sizeof value);
 }
 
 inline void load_shared(uint4& value, Address at) {
-  emulated::touch(at, 16, false);
-  std::memcpy(&value, emulated::shared(at), 16);
+  std::memcpy(&value, emulated::touch(at, 16, false), 16);
 }
 
 inline float load_shared(Address at) {
-  emulated::touch(at, 4, false);
   float value;
-  std::memcpy(&value, emulated::shared(at), 4);
+  std::memcpy(&value, emulated::touch(at, 4, false), 4);
   return value;
 }
 
 inline void copy_async(Address shared, const void* global, int bytes) {
-  emulated::Machine& m = emulated::machine();
-  if (bytes < 0 || bytes > 16) emulated::fail("an asynchronous copy takes 0 to 16 bytes");
-  if (reinterpret_cast<uintptr_t>(global) % 16 != 0) emulated::fail("an asynchronous copy reads unaligned memory");
-  if (shared % 16 != 0 || size_t(shared) + 16 > m.shared_bytes) emulated::fail("an asynchronous copy misses shared memory");
   // Reads the ends here, where a sanitizer names the line of the kernel.
-  if (bytes) (void)*static_cast<const volatile char*>(global), (void)*(static_cast<const volatile char*>(global) + bytes - 1);
-  const bool now = m.schedule.landing == emulated::Landing::early ||
-                   (m.schedule.landing == emulated::Landing::any && m.random() % 2 == 0);
-  if (now)
-    emulated::land({shared, global, bytes});
-  else
-    m.current->groups.back().push_back({shared, global, bytes});
+  const volatile char* ends = static_cast<const volatile char*>(global);
+  if (bytes) (void)*ends, (void)*(ends + bytes - 1);
+  emulated::copy_async(shared, global, bytes);
 }
 
-inline void copy_commit() { emulated::machine().current->groups.emplace_back(); }
+inline void copy_commit() { emulated::copy_commit(); }
 
 template <int kPending>
 void copy_wait() {
-  emulated::land_groups(kPending);
+  emulated::copy_wait(kPending);
 }
 
 /** Reads four 8x8 matrices by the row addresses of all lanes; counts rows of one matrix that share a bank group. */
@@ -119,13 +108,12 @@ inline void load_four(emulated::Meeting& room, bool transposed) {
     for (int row = 0; row < 8; ++row) {
       Address at;
       std::memcpy(&at, room.lanes[8 * matrix + row], sizeof at);
-      emulated::touch(at, 16, false);
-      std::memcpy(elements[matrix][row], emulated::shared(at), 16);
-      emulated::machine().bank_conflicts += groups >> (at / 16 % 8) & 1u;
+      std::memcpy(elements[matrix][row], emulated::touch(at, 16, false), 16);
+      emulated::reads().bank_conflicts += groups >> (at / 16 % 8) & 1u;
       groups |= 1u << (at / 16 % 8);
     }
   }
-  emulated::machine().matrices += 4;
+  emulated::reads().matrices += 4;
   for (int lane = 0; lane < 32; ++lane)
     for (int matrix = 0; matrix < 4; ++matrix)
       for (int e = 0; e < 2; ++e) {

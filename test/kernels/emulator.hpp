@@ -6,21 +6,8 @@
 // never reach as a deadlock. Every access to shared memory is checked for bounds and alignment. Accesses of two warps to the same word
 // with no barrier in between, one of them writing, are a race; so is what one lane writes and another touches before they meet.
 #pragma once
-#include <ucontext.h>
-
-#include <algorithm>
+#include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <functional>
-#include <memory>
-#include <random>
-#include <vector>
-
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/common_interface_defs.h>
-#endif
 
 namespace emulated {
 
@@ -35,261 +22,42 @@ struct Index {
   unsigned x = 0;
 };
 
-[[noreturn]] inline void fail(const char* what) {
-  std::printf("fault: %s\n", what);
-  std::fflush(stdout);
-  std::_Exit(3);
-}
-
-struct Copy {
-  uint32_t shared;
-  const void* global;
-  int bytes;
-};
-
-struct Thread {
-  ucontext_t context;
-  std::unique_ptr<char[]> stack;
-  void* fake_stack = nullptr;
-  unsigned id = 0;
-  bool done = false;
-  unsigned meetings = 0;
-  std::vector<std::vector<Copy>> groups;  // the last one is not committed yet
-};
-
-/** Where the lanes of a warp leave what an operation of the whole warp needs; two rooms, so that slow lanes still read the first. */
+/** Where the lanes of a warp leave what an operation of the whole warp needs. */
 struct Meeting {
   int arrived = 0;
   int operation = 0;
   alignas(16) unsigned char lanes[32][64];
 };
 
-struct Warp {
-  Meeting rooms[2];
-  unsigned held = 0;  // meetings that all 32 lanes came to
-};
+/** Says what is wrong and ends the program with code 3. */
+[[noreturn]] void fail(const char* what);
 
-/** The last accesses to four bytes of shared memory, as warp + 1, since the barrier numbered `epoch`; and the lane that wrote. */
-struct Word {
-  unsigned epoch = 0;
-  int writer = 0, reader = 0, other_reader = 0;
-  unsigned writing_lane = 0, writing_meetings = 0;
-};
+/** Runs `body` with `argument` in every thread of every block. */
+void launch(const Schedule& schedule, unsigned blocks, unsigned threads, size_t shared_bytes, void (*body)(const void*),
+            const void* argument);
 
-constexpr unsigned kWarp = 32;
-constexpr size_t kStackBytes = 256 << 10;
-
-struct Machine {
-  Schedule schedule;
-  std::mt19937 random;
-  std::vector<Thread> threads;
-  std::vector<Warp> warps;
-  std::unique_ptr<unsigned char[]> shared;
-  std::vector<Word> words;
-  size_t shared_bytes = 0;
-  Thread* current = nullptr;
-  ucontext_t scheduler;
-  const void* scheduler_stack = nullptr;
-  size_t scheduler_stack_bytes = 0;
-  unsigned block = 0, arrived = 0, barriers = 0;
-  uint64_t progress = 0, bank_conflicts = 0, matrices = 0;
-  std::function<void()> body;
-};
-
-inline Machine& machine() {
-  static Machine instance;
-  return instance;
-}
-
-inline unsigned lane() { return machine().current->id % kWarp; }
-inline Warp& warp() { return machine().warps[machine().current->id / kWarp]; }
-
-inline void enter(Thread& thread) {
-  Machine& m = machine();
-  m.current = &thread;
-#if defined(__SANITIZE_ADDRESS__)
-  void* fake = nullptr;
-  __sanitizer_start_switch_fiber(&fake, thread.stack.get(), kStackBytes);
-  swapcontext(&m.scheduler, &thread.context);
-  __sanitizer_finish_switch_fiber(fake, nullptr, nullptr);
-#else
-  swapcontext(&m.scheduler, &thread.context);
-#endif
-}
-
-/** Back to the scheduler; the thread goes on when it is chosen again. */
-inline void pause() {
-  Machine& m = machine();
-  Thread& self = *m.current;
-#if defined(__SANITIZE_ADDRESS__)
-  __sanitizer_start_switch_fiber(self.done ? nullptr : &self.fake_stack, m.scheduler_stack, m.scheduler_stack_bytes);
-  swapcontext(&self.context, &m.scheduler);
-  __sanitizer_finish_switch_fiber(self.fake_stack, nullptr, nullptr);
-#else
-  swapcontext(&self.context, &m.scheduler);
-#endif
-}
-
-inline void run_thread() {
-  Machine& m = machine();
-#if defined(__SANITIZE_ADDRESS__)
-  __sanitizer_finish_switch_fiber(nullptr, &m.scheduler_stack, &m.scheduler_stack_bytes);
-#endif
-  m.body();
-  m.current->done = true;
-  ++m.progress;
-  pause();
-}
-
-/** One access of the current thread to shared memory: bounds, alignment, and races between warps. */
-inline void touch(uint32_t at, unsigned bytes, bool writes) {
-  Machine& m = machine();
-  if (at % bytes != 0) fail("shared memory is accessed unaligned");
-  if (size_t(at) + bytes > m.shared_bytes) fail("shared memory is accessed out of bounds");
-  const int self = int(m.current->id / kWarp) + 1;
-  const unsigned meetings = warp().held;
-  for (uint32_t i = at / 4; i < (at + bytes + 3) / 4; ++i) {
-    Word& word = m.words[i];
-    if (word.epoch != m.barriers) word = {m.barriers, 0, 0, 0, 0, 0};
-    const bool foreign_reader = (word.reader && word.reader != self) || (word.other_reader && word.other_reader != self);
-    if ((word.writer && word.writer != self) || (writes && foreign_reader)) fail("two warps race for a word of shared memory");
-    if (word.writer == self && word.writing_lane != lane() && word.writing_meetings == meetings)
-      fail("two lanes race for a word of shared memory");
-    if (writes) {
-      word.writer = self;
-      word.writing_lane = lane();
-      word.writing_meetings = meetings;
-    } else if (!word.reader) {
-      word.reader = self;
-    } else if (word.reader != self) {
-      word.other_reader = self;
-    }
-  }
-}
-
-inline unsigned char* shared(uint32_t at) { return machine().shared.get() + at; }
-
-inline void land(const Copy& copy) {
-  touch(copy.shared, 16, true);
-  std::memset(shared(copy.shared), 0, 16);
-  if (copy.bytes) std::memcpy(shared(copy.shared), copy.global, size_t(copy.bytes));
-}
-
-/** Lands all groups but the last `pending` that were committed. */
-inline void land_groups(size_t pending) {
-  auto& groups = machine().current->groups;
-  while (groups.size() > pending + 1) {
-    for (const Copy& copy : groups.front()) land(copy);
-    groups.erase(groups.begin());
-  }
-}
-
-/** A copy that is under way may land at any time. */
-inline void land_by_chance() {
-  Machine& m = machine();
-  if (m.schedule.landing != Landing::any) return;
-  for (auto& group : m.current->groups)
-    if (!group.empty() && m.random() % 8 == 0) {
-      land(group.back());
-      group.pop_back();
-    }
-}
+Index thread_index();
+Index block_index();
+unsigned lane();
 
 /** All lanes of the warp leave `bytes` of theirs; the last one to come runs `together` on what is there. Returns the own place. */
-template <class Together>
-unsigned char* meet(int operation, const void* mine, size_t bytes, Together together) {
-  Machine& m = machine();
-  land_by_chance();
-  Warp& own = warp();
-  Meeting& room = own.rooms[m.current->meetings++ % 2];
-  if (room.arrived == 0) room.operation = operation;
-  if (room.operation != operation) fail("the lanes of a warp are at different operations");
-  std::memcpy(room.lanes[lane()], mine, bytes);
-  if (++room.arrived == int(kWarp)) {
-    together(room);
-    room.arrived = 0;
-    ++own.held;
-    ++m.progress;
-  } else {
-    while (own.held != m.current->meetings) pause();
-  }
-  return room.lanes[lane()];
-}
+unsigned char* meet(int operation, const void* mine, size_t bytes, void (*together)(Meeting&));
 
-inline void block_barrier() {
-  Machine& m = machine();
-  const unsigned before = m.barriers;
-  if (++m.arrived == m.threads.size()) {
-    m.arrived = 0;
-    ++m.barriers;
-    ++m.progress;
-  } else {
-    while (m.barriers == before) pause();
-  }
-}
+/** All threads of the block come here before any goes on. */
+void block_barrier();
 
-inline void prepare(Thread& thread, unsigned id) {
-  if (!thread.stack) thread.stack.reset(new char[kStackBytes]);
-  thread.id = id;
-  thread.done = false;
-  thread.meetings = 0;
-  thread.groups.assign(1, {});
-  getcontext(&thread.context);
-  thread.context.uc_stack.ss_sp = thread.stack.get();
-  thread.context.uc_stack.ss_size = kStackBytes;
-  thread.context.uc_link = &machine().scheduler;
-  makecontext(&thread.context, run_thread, 0);
-}
+/** The current thread reads or writes shared memory: checks bounds, alignment and races, and says where the bytes are. */
+unsigned char* touch(uint32_t at, unsigned bytes, bool writes);
 
-/** Lets a warp run until none of its lanes can go on. */
-inline size_t run_warp(unsigned index, std::vector<unsigned>& order) {
-  Machine& m = machine();
-  std::shuffle(order.begin(), order.end(), m.random);
-  size_t finished = 0;
-  for (uint64_t before = m.progress - 1; before != m.progress;) {
-    before = m.progress;
-    for (const unsigned lane : order) {
-      Thread& thread = m.threads[index * kWarp + lane];
-      if (thread.done) continue;
-      enter(thread);
-      finished += thread.done;
-    }
-  }
-  return finished;
-}
+void copy_async(uint32_t shared, const void* global, int bytes);
+void copy_commit();
+/** Lands all committed groups of copies but the last `pending`. */
+void copy_wait(size_t pending);
 
-inline void run_block() {
-  Machine& m = machine();
-  std::memset(m.shared.get(), 0xff, m.shared_bytes);
-  m.words.assign(m.shared_bytes / 4 + 1, {});
-  m.arrived = 0;
-  for (unsigned id = 0; id < m.threads.size(); ++id) prepare(m.threads[id], id);
-  m.warps.assign(m.threads.size() / kWarp, {});
-  std::vector<unsigned> warps(m.warps.size()), lanes(kWarp);
-  for (unsigned i = 0; i < warps.size(); ++i) warps[i] = i;
-  for (unsigned i = 0; i < kWarp; ++i) lanes[i] = i;
-  for (size_t left = m.threads.size(); left > 0;) {
-    const uint64_t before = m.progress;
-    std::shuffle(warps.begin(), warps.end(), m.random);
-    for (const unsigned index : warps) left -= run_warp(index, lanes);
-    if (left > 0 && before == m.progress) fail("deadlock: threads wait where others never come");
-  }
-}
-
-template <class Kernel, class Argument>
-void launch(const Schedule& schedule, unsigned blocks, unsigned threads, size_t shared_bytes, Kernel kernel,
-            const Argument& argument) {
-  Machine& m = machine();
-  m.schedule = schedule;
-  m.random.seed(schedule.seed);
-  m.threads.resize(threads);
-  m.shared.reset(new unsigned char[shared_bytes]);
-  m.shared_bytes = shared_bytes;
-  m.body = [&] { kernel(argument); };
-  for (m.block = 0; m.block < blocks; ++m.block) run_block();
-}
-
-inline Index thread_index() { return {machine().current->id}; }
-inline Index block_index() { return {machine().block}; }
+/** How many 8x8 matrices were read, and how many of their rows met another in a bank. */
+struct Reads {
+  uint64_t matrices = 0, bank_conflicts = 0;
+};
+Reads& reads();
 
 }  // namespace emulated

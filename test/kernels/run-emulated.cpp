@@ -1,11 +1,13 @@
 // Runs the cases on the emulator: run-emulated CASES --seed N --landing early|late|any [--only NAME]... [--head-size N]
-// Prints a line a case; exits 1 when a case is not what the reference says, 3 at a fault.
-#include <chrono>
-#include <cstring>
+// Prints a line a case; exits 1 when a case is not what the reference says, at the first one, and 3 at a fault.
+// --landing reference runs the reference itself on the strided tensors instead. Without CASES it lists the kernels.
+#include <algorithm>
+#include <cstdio>
 #include <set>
+#include <string>
 
 #include "check/cases.hpp"
-#include "dispatch.hpp"
+#include "emulated-attention.hpp"
 
 using namespace outeffhop;
 
@@ -15,6 +17,7 @@ struct Options {
   emulated::Schedule schedule;
   std::set<std::string> only;
   int64_t head_size = 0;
+  bool reference = false;
 };
 
 Options parse(int count, char** words) {
@@ -24,6 +27,7 @@ Options parse(int count, char** words) {
     if (flag == "--seed") options.schedule.seed = unsigned(std::stoul(value));
     if (flag == "--only") options.only.insert(value);
     if (flag == "--head-size") options.head_size = std::stoll(value);
+    if (flag == "--landing") options.reference = value == "reference";
     if (flag == "--landing")
       options.schedule.landing = value == "early" ? emulated::Landing::early
                                  : value == "late" ? emulated::Landing::late
@@ -39,21 +43,20 @@ bool run(const check::Case& row, const Options& options) {
     std::printf("%-22s refused: %s\n", row.name.c_str(), outeffhop_status_text(status));
     return false;
   }
-  const Launch launch = choose(inputs.call);
-  const Problem problem = problem_of(inputs.call);
-  const auto start = std::chrono::steady_clock::now();
-  emulated::launch(options.schedule, unsigned(blocks_of(launch, problem, inputs.call.batch)), unsigned(launch.threads),
-                   size_t(launch.shared_bytes), launch.kernel, problem);
-  const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - start;
+  if (options.reference)
+    outeffhop_attention_reference(&inputs.call);
+  else
+    emulated::attention(inputs.call, options.schedule);
   const check::Judgement judgement = check::judge(inputs);
-  std::printf("%-22s %s error %.2e share %.3f %.0f ms\n", row.name.c_str(), judgement.passed() ? "ok   " : "WRONG",
-              judgement.error, judgement.share, time.count());
+  std::printf("%-22s %s error %.2e share %.3f\n", row.name.c_str(), judgement.passed() ? "ok   " : "WRONG",
+              judgement.error, judgement.share);
   return judgement.passed();
 }
 
 }  // namespace
 
 int main(int count, char** words) {
+  if (count < 2) return emulated::list_kernels(), 0;
   const Options options = parse(count, words);
   int wrong = 0, ran = 0;
   for (const check::Case& row : check::read_cases(words[1])) {
@@ -61,9 +64,8 @@ int main(int count, char** words) {
     if (options.head_size && std::max(row.head_size, row.value_size) > options.head_size) continue;
     wrong += !run(row, options);
     ++ran;
+    if (wrong) break;
   }
-  const emulated::Machine& m = emulated::machine();
-  std::printf("%d cases, %d wrong, %llu matrices, %llu bank conflicts\n", ran, wrong, (unsigned long long)m.matrices,
-              (unsigned long long)m.bank_conflicts);
+  std::printf("%d cases, %d wrong, %llu matrices, %llu bank conflicts\n", ran, wrong, (unsigned long long)emulated::reads().matrices, (unsigned long long)emulated::reads().bank_conflicts);
   return wrong > 0 || ran == 0;
 }

@@ -63,6 +63,7 @@ void store(unsigned char* at, outeffhop_type type, double value) {
 double load(const unsigned char* at, outeffhop_type type) {
   float value;
   uint16_t half;
+  if (type == OUTEFFHOP_BOOL) return *at ? 0 : -std::numeric_limits<double>::infinity();
   if (type == OUTEFFHOP_FLOAT32) return std::memcpy(&value, at, 4), value;
   std::memcpy(&half, at, 2);
   return type == OUTEFFHOP_FLOAT16 ? float_of_float16(half) : float_of_bfloat16(half);
@@ -133,7 +134,7 @@ Buffer make_bias(const Case& row, const std::string& dimensions, outeffhop_type 
   const bool by_row = row.data == "rows" || row.data == "lowest";
   each({sizes[0], sizes[1], sizes[2], sizes[3]}, [&](int64_t b, int64_t h, int64_t r, int64_t c) {
     const double value = type == OUTEFFHOP_BOOL ? 0 : random.normal();
-    const bool hidden = random.next() % 4 == 0 || (by_row && r % 3 == 1);
+    const bool hidden = random.next() % 4 == 0 || (by_row && r % 3 == 1) || (row.data == "late" && c < 40);
     store(&buffer.bytes[size_t(index(buffer, b, h, r, c) * bytes_of(type))], type, hidden ? masked : value);
   });
   return buffer;
@@ -184,40 +185,34 @@ outeffhop_attention make_call(const Case& row, Inputs& inputs, outeffhop_type ty
   return call;
 }
 
-/** The reference on the same weights, with values `v`, as doubles in the order of `out`. */
-std::vector<double> reference(const Inputs& inputs, const std::vector<float>& v, int64_t value_size) {
-  outeffhop_attention call = inputs.call;
-  call.value_size = value_size;
-  const auto& [batch, heads, rows, columns] = Shape{call.batch, call.heads, call.queries, call.value_size};
-  // The reference takes one type: read its inputs back as float32, where every 16-bit number has its place.
-  const auto dense = [&](const void* data, const int64_t (&strides)[4], int64_t h, int64_t r, int64_t c) {
-    std::vector<float> values;
-    each({batch, h, r, c}, [&](int64_t b, int64_t head, int64_t row, int64_t column) {
-      const int64_t at = b * strides[0] + head * strides[1] + row * strides[2] + column * strides[3];
-      values.push_back(float(load(static_cast<const unsigned char*>(data) + at * bytes_of(call.type), call.type)));
-    });
-    return values;
-  };
-  const auto contiguous = [](int64_t (&strides)[4], int64_t h, int64_t r, int64_t c) {
-    strides[0] = h * r * c, strides[1] = r * c, strides[2] = c, strides[3] = 1;
-  };
-  const std::vector<float> q = dense(call.q, call.q_strides, heads, rows, call.head_size);
-  const std::vector<float> k = dense(call.k, call.k_strides, call.kv_heads, call.keys, call.head_size);
-  std::vector<float> bias;
-  if (call.bias && call.bias_type == call.type && call.type != OUTEFFHOP_FLOAT32) {
-    bias = dense(call.bias, call.bias_strides, heads, rows, call.keys);
-    contiguous(call.bias_strides, heads, rows, call.keys);
-    call.bias = bias.data(), call.bias_type = OUTEFFHOP_FLOAT32;
-  }
-  std::vector<float> out(size_t(batch * heads * rows * columns), NAN);
-  contiguous(call.q_strides, heads, rows, call.head_size);
+void contiguous(int64_t (&strides)[4], int64_t heads, int64_t rows, int64_t columns) {
+  strides[0] = heads * rows * columns, strides[1] = rows * columns, strides[2] = columns, strides[3] = 1;
+}
+
+/** The elements of a strided tensor in order; false becomes -infinity, true 0. */
+std::vector<float> gather(const void* data, const int64_t (&strides)[4], outeffhop_type type, const Shape& shape) {
+  std::vector<float> values;
+  each(shape, [&](int64_t b, int64_t h, int64_t row, int64_t column) {
+    const int64_t at = b * strides[0] + h * strides[1] + row * strides[2] + column * strides[3];
+    values.push_back(float(load(static_cast<const unsigned char*>(data) + at * bytes_of(type), type)));
+  });
+  return values;
+}
+
+/** The reference on the same queries and keys, and on values of any size. */
+std::vector<float> attend(outeffhop_attention call, const Dense& dense, const std::vector<float>& v, int64_t value_size) {
+  std::vector<float> out(size_t(call.batch * call.heads * call.queries * value_size), NAN);
+  contiguous(call.q_strides, call.heads, call.queries, call.head_size);
   contiguous(call.k_strides, call.kv_heads, call.keys, call.head_size);
-  contiguous(call.v_strides, call.kv_heads, call.keys, columns);
-  contiguous(call.out_strides, heads, rows, columns);
-  call.type = OUTEFFHOP_FLOAT32;
-  call.q = q.data(), call.k = k.data(), call.v = v.data(), call.out = out.data();
+  contiguous(call.v_strides, call.kv_heads, call.keys, value_size);
+  contiguous(call.out_strides, call.heads, call.queries, value_size);
+  contiguous(call.bias_strides, call.heads, call.queries, call.keys);
+  call.type = call.bias_type = OUTEFFHOP_FLOAT32;
+  call.value_size = value_size;
+  call.q = dense.q.data(), call.k = dense.k.data(), call.v = v.data(), call.out = out.data();
+  call.bias = dense.bias.empty() ? nullptr : dense.bias.data();
   if (outeffhop_attention_reference(&call) != OUTEFFHOP_OK) throw std::runtime_error("the reference refused a case");
-  return {out.begin(), out.end()};
+  return out;
 }
 
 }  // namespace
@@ -272,6 +267,21 @@ Inputs make_inputs(const Case& row) {
   return inputs;
 }
 
+Dense densify(const Inputs& inputs) {
+  const outeffhop_attention& call = inputs.call;
+  Dense dense;
+  dense.q = gather(call.q, call.q_strides, call.type, {call.batch, call.heads, call.queries, call.head_size});
+  dense.k = gather(call.k, call.k_strides, call.type, {call.batch, call.kv_heads, call.keys, call.head_size});
+  dense.v = gather(call.v, call.v_strides, call.type, {call.batch, call.kv_heads, call.keys, call.value_size});
+  if (call.bias)
+    dense.bias = gather(call.bias, call.bias_strides, call.bias_type, {call.batch, call.heads, call.queries, call.keys});
+  return dense;
+}
+
+std::vector<float> wanted(const Inputs& inputs, const Dense& dense) {
+  return attend(inputs.call, dense, dense.v, inputs.call.value_size);
+}
+
 /**
  * Weights are rounded once (their sum is not) and so is the output, each by at most `unit` of what it is; a float16 weight of 2^-14
  * of the largest in its row, and an output below that, lose up to 2^-25. Exponents are float32: a score of 50 has an error of 6e-6,
@@ -281,26 +291,25 @@ Judgement judge(Inputs& inputs) {
   const outeffhop_attention& call = inputs.call;
   const double unit = call.type == OUTEFFHOP_FLOAT32 ? 0x1p-24 : call.type == OUTEFFHOP_FLOAT16 ? 0x1p-11 : 0x1p-8;
   const double floor = call.type == OUTEFFHOP_FLOAT16 ? 0x1p-25 : 1e-30;
-  std::vector<float> v, magnitudes;
+  const Dense dense = densify(inputs);
+  std::vector<float> magnitudes;
   double largest = 0;
-  each({call.batch, call.kv_heads, call.keys, call.value_size}, [&](int64_t b, int64_t h, int64_t r, int64_t c) {
-    const int64_t at = b * call.v_strides[0] + h * call.v_strides[1] + r * call.v_strides[2] + c * call.v_strides[3];
-    v.push_back(float(load(static_cast<const unsigned char*>(call.v) + at * bytes_of(call.type), call.type)));
-    magnitudes.push_back(std::fabs(v.back()));
-    if (v.back() == v.back()) largest = std::fmax(largest, double(magnitudes.back()));
-  });
+  for (const float value : dense.v) {
+    magnitudes.push_back(std::fabs(value));
+    if (value == value) largest = std::fmax(largest, double(magnitudes.back()));
+  }
   const std::vector<float> ones(size_t(call.batch * call.kv_heads * call.keys), 1.f);
-  const std::vector<double> wanted = reference(inputs, v, call.value_size);
-  const std::vector<double> spread = reference(inputs, magnitudes, call.value_size);
-  const std::vector<double> attended = reference(inputs, ones, 1);  // at least the largest weight of a row
+  const std::vector<float> right = wanted(inputs, dense);
+  const std::vector<float> spread = attend(call, dense, magnitudes, call.value_size);
+  const std::vector<float> attended = attend(call, dense, ones, 1);  // at least the largest weight of a row
   Judgement judgement{0, 0, true};
   size_t i = 0;
   each({call.batch, call.heads, call.queries, call.value_size}, [&](int64_t b, int64_t h, int64_t r, int64_t c) {
     const int64_t at = index(inputs.out, b, h, r, c) * bytes_of(call.type);
     const double got = load(&inputs.out.bytes[size_t(at)], call.type);
     const double vanished = double(call.keys) * largest * attended[i / size_t(call.value_size)];
-    const double bound = (unit + 2e-5) * spread[i] + unit * std::fabs(wanted[i]) + floor * (1 + vanished);
-    const double error = std::fabs(got - wanted[i]);
+    const double bound = (unit + 2e-5) * spread[i] + unit * std::fabs(double(right[i])) + floor * (1 + vanished);
+    const double error = std::fabs(got - right[i]);
     if (spread[i] == 0 && got != 0) judgement.exact_zeros = false;
     judgement.error = error == error ? std::fmax(judgement.error, error) : INFINITY;
     judgement.share = error == error ? std::fmax(judgement.share, error / bound) : INFINITY;

@@ -34,6 +34,16 @@ struct Inputs {
 /** Always the same data for the same case. */
 Inputs make_inputs(const Case& row);
 
+/** The inputs, dense and as float32, which holds every 16-bit number: for hosts that want plain arrays. */
+struct Dense {
+  std::vector<float> q, k, v, bias;  // the bias [B, H, S, T], or nothing
+};
+
+Dense densify(const Inputs& inputs);
+
+/** What the reference says, [B, H, S, Dv]. */
+std::vector<float> wanted(const Inputs& inputs, const Dense& dense);
+
 struct Judgement {
   double error;      // the largest difference from the reference
   double share;      // the largest difference as a share of what rounding explains; at most 1 passes
