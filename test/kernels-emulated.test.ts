@@ -2,6 +2,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { budgets } from './support/kernel-budgets.ts'
 import { attentionOf, readCases } from './support/kernel-cases.ts'
 import { caseTable, emulator, hostCompiler, kernels, must, type Ran, run } from './support/kernels.ts'
 import { type PlantedBug, plantedBugs } from './support/planted-bugs.ts'
@@ -68,6 +69,12 @@ describe.skipIf(compiler === undefined)('the kernels on the emulator', () => {
       expect(worst, row.name).toBeLessThan(1e-5)
     }
   }, 120_000)
+
+  it('the README says what a block of each kernel takes on and takes up', async () => {
+    const lines = (await must(plain, [])).trimEnd().split('\n')
+    const rows = budgets.map(({ kernel, size, queries, shared }) => `${kernel} ${size} ${queries} 128 ${shared}`)
+    expect(lines).toEqual(expect.arrayContaining(rows))
+  })
 
   it('the reference reads every stride and type as they are', async () => {
     expect(await emulate(plain, '--landing', 'reference')).toMatchObject({ code: 0 })

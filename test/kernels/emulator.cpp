@@ -133,6 +133,8 @@ void run_thread() {
   Machine& m = machine();
   arrive();
   m.body(m.argument);
+  for (const auto& group : m.current->groups)
+    if (!group.empty()) fail("a thread ends with copies under way");
   m.current->done = true;
   ++m.progress;
   pause();

@@ -37,8 +37,14 @@ export const plantedBugs: readonly PlantedBug[] = [
   {
     claim: 'the wait for the keys is lost',
     file: 'flash.hpp',
-    from: 'device::copy_wait<0>();\n    __sync',
-    to: '__sync',
+    from: 'device::copy_wait<0>();\n    __syncthreads();  // these keys',
+    to: '__syncthreads();  // these keys',
+  },
+  {
+    claim: 'queries are under way when a block without keys writes its zeros',
+    file: 'flash.hpp',
+    from: 'device::copy_wait<0>();\n    __syncthreads();  // no late',
+    to: '__syncthreads();  // no late',
   },
   { claim: 'the wait for the values lets them pend', file: 'flash.hpp', from: 'copy_wait<1>', to: 'copy_wait<2>' },
   { claim: 'the next keys overwrite these', file: 'flash.hpp', from: 'keys + (stage ^ 1) *', to: 'keys + stage *' },
@@ -93,7 +99,7 @@ export const plantedBugs: readonly PlantedBug[] = [
   },
   { claim: 'the ordinary softmax gets a sink', file: 'row.hpp', from: 'p.no_sink ? 0.f :', to: 'false ? 0.f :' },
   {
-    claim: 'the running maximum starts at the sink, so that weights far below it vanish',
+    claim: 'the running maximum starts above the scores, so that their weights vanish',
     file: 'flash.hpp',
     from: 'rows[m][0] = rows[m][1] = {-INFINITY, 0.f}',
     to: 'rows[m][0] = rows[m][1] = {12.f, 0.f}',
