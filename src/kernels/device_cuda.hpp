@@ -74,13 +74,15 @@ OUTEFFHOP_DEVICE void copy_wait() {
 OUTEFFHOP_DEVICE void load_matrices(uint32_t (&r)[4], Address row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];\n"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-               : "r"(row));
+               : "r"(row)
+               : "memory");
 }
 
 OUTEFFHOP_DEVICE void load_matrices_transposed(uint32_t (&r)[4], Address row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];\n"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-               : "r"(row));
+               : "r"(row)
+               : "memory");
 }
 
 /** c += a b for 16x16 by 16x8, in float32. */
