@@ -55,6 +55,7 @@ describe.skipIf(nvcc === undefined)('the kernels compiled by nvcc', () => {
         expect(times(/LDSM\.16\.MT88\.4/), instance).toBeGreaterThanOrEqual(size / 16)
         expect(times(/MUFU\.EX2/), instance).toBeGreaterThan(0)
         expect(times(/\b(STL|LDL)\b/), instance).toBe(0)
+        expect(orderOf(code), instance).toContain('wait barrier keys wait barrier values')
       }
     },
     120_000,
@@ -97,4 +98,17 @@ function readUsage(log: string): Map<string, Usage> {
 function readFunctions(sass: string): Map<string, string[]> {
   const functions = sass.split(/Function : /).slice(1)
   return new Map(functions.map((text) => [instanceOf(text), text.split('\n')]))
+}
+
+const landmarks: readonly (readonly [string, RegExp])[] = [
+  ['wait', /\bDEPBAR\.LE SB0/],
+  ['barrier', /\bBAR\.SYNC/],
+  ['keys', /\bLDSM\.16\.M88\.4/],
+  ['values', /\bLDSM\.16\.MT88\.4/],
+]
+
+/** What stands between reads of shared memory, in the order of the code: the compiler must not have moved one across a barrier. */
+function orderOf(code: readonly string[]): string {
+  const met = code.flatMap((line) => landmarks.filter(([, pattern]) => pattern.test(line)).map(([name]) => name))
+  return met.filter((name, i) => name !== met[i - 1]).join(' ')
 }
