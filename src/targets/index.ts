@@ -14,4 +14,6 @@ export { forms, providers, targetNames } from './target.ts'
 export { compareVersions } from './version.ts'
 
 /** Every target, by name. */
-export const targets: ReadonlyMap<string, Target> = new Map([ort, tensorrt, onnx].map((target) => [target.name, target]))
+export const targets: ReadonlyMap<string, Target> = new Map(
+  [ort, tensorrt, onnx].map((target) => [target.name, target]),
+)

@@ -6,7 +6,15 @@ export const targetNames = ['ort', 'tensorrt', 'onnx'] as const
 export type TargetName = (typeof targetNames)[number]
 
 /** How Softmax1 attention is spelled in a written model. */
-export const forms = ['gqa', 'attention-zero-key', 'mha-zero-key', 'zero-key', 'plugin', 'function', 'primitives'] as const
+export const forms = [
+  'gqa',
+  'attention-zero-key',
+  'mha-zero-key',
+  'zero-key',
+  'plugin',
+  'function',
+  'primitives',
+] as const
 export type Form = (typeof forms)[number]
 
 /** Execution providers a result can be written for; `any` means it must be right on all of them. */

@@ -48,7 +48,8 @@ export const tensorrt: Target = {
     },
     {
       form: 'plugin',
-      summary: 'One HopfieldAttention node that a plugin takes where one is loaded; a model-local function is its body.',
+      summary:
+        'One HopfieldAttention node that a plugin takes where one is loaded; a model-local function is its body.',
       conditions: { opset: 15, sink: 'any', mask: true, onRequest: true },
       source:
         'Read in the parser: from 10.15 on a node with the attribute plugin_namespace is given to a plugin of its name, else expanded by the model-local function.',

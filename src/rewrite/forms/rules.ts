@@ -406,7 +406,11 @@ function split(q: Question): Answer {
   const even = typeof whole === 'number' && whole % parts === 0 ? node.outputs.map(() => whole / parts) : undefined
   const sizes = facts.ints(node, 'split') ?? facts.content(node.input(1)) ?? (node.input(1) ? undefined : even)
   if (!sizes) return `the parts of ${describe(node)} are not known`
-  return { outputs: [{ port: outermost, axis }], content: q.content, edits: [(ops) => resize(node, sizes, outermost, ops)] }
+  return {
+    outputs: [{ port: outermost, axis }],
+    content: q.content,
+    edits: [(ops) => resize(node, sizes, outermost, ops)],
+  }
 }
 
 function resize(node: Node, sizes: readonly Size[], grown: number, ops: Ops): void {
@@ -419,7 +423,10 @@ function resize(node: Node, sizes: readonly Size[], grown: number, ops: Ops): vo
   }
   node.setAttribute('num_outputs', undefined)
   const given = node.input(1)
-  node.setInput(1, numbers ? ops.ints(numbers) : ops.Add(given as Value, oneHot(sizes.length, grown - sizes.length, ops)))
+  node.setInput(
+    1,
+    numbers ? ops.ints(numbers) : ops.Add(given as Value, oneHot(sizes.length, grown - sizes.length, ops)),
+  )
 }
 
 /** Sums over other axes keep a 0; a sum over the key axis itself ends there when the new element adds nothing. */

@@ -107,7 +107,9 @@ function apply(site: Site, rank: number, request: GrowthRequest, { contraction, 
   if (contraction) addZeroKey(contraction, columns, at(contraction.node))
   for (const { node: place, edit } of growth.edits) edit(at(place), columns)
   for (const grown of growth.grown) declare(grown)
-  const scores = contraction ? input : joinSink(input, rank, axis, normaliser.sink, dtypeOf(input), columns.edge, at(node))
+  const scores = contraction
+    ? input
+    : joinSink(input, rank, axis, normaliser.sink, dtypeOf(input), columns.edge, at(node))
   return replaceBySoftmax(node, scores, output, opset < 13 ? rank - 1 : axis)
 }
 
