@@ -58,6 +58,8 @@ export interface FormSpec {
 export interface Target {
   readonly name: TargetName
   readonly summary: string
+  /** What to do with a written model, a line each; `FILE` stands for its path. */
+  readonly next?: readonly string[]
   /** Version assumed when none is given; undefined for a target without versions. */
   readonly defaultVersion: string | undefined
   /** Domains of operators the runtime knows besides the default one. */

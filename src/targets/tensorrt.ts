@@ -18,6 +18,10 @@ const notImported = `AffineGrid Bernoulli BitCast BitShift BitwiseAnd BitwiseNot
 export const tensorrt: Target = {
   name: 'tensorrt',
   summary: 'NVIDIA TensorRT, by its ONNX parser.',
+  next: [
+    'Build it: trtexec --onnx=FILE --saveEngine=FILE.engine --profilingVerbosity=detailed --dumpLayerInfo',
+    'Fused attention is in the layer information as _gemm_mha or _gemv_mha; it needs --float16 or --bfloat16, and head sizes from 16 to 256.',
+  ],
   defaultVersion: '10.15',
   domains: [],
   operators: new Map(),

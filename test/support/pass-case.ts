@@ -4,7 +4,7 @@ import type { TargetOptions } from '../../src/options.ts'
 import { policiesOf, targetOf } from '../../src/options.ts'
 import type { QuantizationSettings, Recipe } from '../../src/quantize/index.ts'
 import { defaultSettings, Quantization } from '../../src/quantize/index.ts'
-import type { PipelineSettings } from '../../src/rewrite/index.ts'
+import type { PipelineSettings, Precision } from '../../src/rewrite/index.ts'
 
 export const fixtures = new URL('../../fixtures/', import.meta.url).pathname
 
@@ -34,6 +34,7 @@ const keys = [
   'force',
   'numbers',
   'opset',
+  'precision',
   'ranges',
   'channels',
   'convolutions',
@@ -57,7 +58,7 @@ function parseCase(pass: string, claim: string, text: string): PassCase {
   const must = claim.startsWith('not-') ? after === undefined : after !== undefined
   if (!must) throw new Error(`${pass}/${claim}: a case has an "after" exactly when its name does not begin with "not-"`)
   const header = headerOf(before)
-  const { sink = '0', numbers, form, opset, ranges, channels, convolutions, recipe, ...rest } = header
+  const { sink = '0', numbers, form, opset, precision, ranges, channels, convolutions, recipe, ...rest } = header
   const values = sink.split(',').map(Number)
   const list = (key: 'include' | 'only' | 'except' | 'force') => rest[key]?.split(/,\s*/)
   const settings = {
@@ -75,6 +76,7 @@ function parseCase(pass: string, claim: string, text: string): PassCase {
     sink: values.length === 1 ? (values[0] ?? 0) : () => values,
     form: form as PipelineSettings['form'],
     opset: opset === undefined ? undefined : Number(opset),
+    precision: precision as Precision | undefined,
     quantization:
       ranges === undefined && channels === undefined && recipe === undefined
         ? undefined

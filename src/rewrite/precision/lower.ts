@@ -19,9 +19,11 @@ const largest: ReadonlyMap<DType, number> = new Map([
  */
 export function lowerToHalf(model: Model, dtype: DType): number {
   const plan = new Plan(model, dtype)
+  const lowered = plan.nodes.filter(({ node }) => plan.isLowered(node)).length
+  if (lowered === 0) return 0
   for (const { graph, node } of plan.nodes) plan.rewire(graph, node)
   for (const graph of model.graphs()) plan.finish(graph, graph === model.graph)
-  return plan.nodes.filter(({ node }) => plan.isLowered(node)).length
+  return lowered
 }
 
 class Plan {
@@ -45,7 +47,11 @@ class Plan {
   }
 
   isLowered(node: Node): boolean {
-    return !this.#roles.get(node)?.wide && node.outputs.some((value) => value && this.#floats.has(value))
+    return (
+      node.op !== 'Cast' &&
+      !this.#roles.get(node)?.wide &&
+      node.outputs.some((value) => value && this.#floats.has(value))
+    )
   }
 
   #decide(node: Node, opset: number, local: ReadonlySet<string>): void {
@@ -71,6 +77,7 @@ class Plan {
     const role = this.#roles.get(node) as Role
     for (const [port, value] of node.inputs.entries()) {
       if (!value || !this.#floats.has(value)) continue
+      if (node.op === 'Cast' && this.#wide.has(value)) continue
       if (!needsSingle(node, port, role)) this.#take(node, port, this.#narrow(value, graph))
       else if (!this.#wide.has(value) && constantTensor(value) === undefined)
         this.#take(node, port, this.#single(value, graph))
