@@ -50,6 +50,7 @@ export const convertKinds: Readonly<Record<keyof ConvertOptions, OptionKind>> = 
     accepts: (value) => typeof value === 'string' || optionKinds.settings.accepts(value),
   },
   opset: optionKinds.number,
+  precision: optionKinds.text,
   form: optionKinds.text,
   externalData: oneOf(externalDataModes),
   overwrite: optionKinds.flag,
