@@ -38,7 +38,8 @@ function valuesOf(word: string | undefined, flags: FlagTable): readonly string[]
 
 /** A flag as it is written, by all its longer names: one that is on by itself with `no-`. */
 function spelled([name, { hidden, alias = [] }]: [name: string, Options]): string[] {
-  const names = name === 'verify' ? ['no-verify'] : [name, alias].flat().filter((n) => n.length > 1)
+  const names =
+    name === 'verify' || name === 'cache' ? [`no-${name}`] : [name, alias].flat().filter((n) => n.length > 1)
   return hidden === true ? [] : names.map(dashed)
 }
 

@@ -4,6 +4,7 @@ import { exitCodes, usage } from '../errors.ts'
 import type { Arguments, Command, Environment, FlagTable } from './command.ts'
 import { cacheCommand } from './commands/cache.ts'
 import { calibrateCommand } from './commands/calibrate.ts'
+import { checkCommand as checkModelsCommand } from './commands/check.ts'
 import { convertCommand } from './commands/convert.ts'
 import { explainCommand } from './commands/explain.ts'
 import { inspectCommand } from './commands/inspect.ts'
@@ -20,6 +21,7 @@ const commands: readonly Command[] = [
   calibrateCommand,
   quantizeCommand,
   sensitivityCommand,
+  checkModelsCommand,
   cacheCommand,
   explainCommand,
   inspectCommand,
@@ -98,6 +100,7 @@ function plainHelp(text: string): string {
   return text
     .replace(/\s+\[(?:boolean|string|number|array|required|default|choices: [^\]]*)\](?=\s)/g, '')
     .replace('--verify   ', '--no-verify')
+    .replace('--cache   ', '--no-cache')
     .replace('--smooth   ', '--no-smooth')
     .replace('--optimize   Do not', '--no-optimize Do not')
 }

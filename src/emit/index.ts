@@ -1,3 +1,3 @@
 export { checkDump, dumpInto } from './dump.ts'
 export { checkOutput, defaultOutput } from './output.ts'
-export { writeText } from './write-text.ts'
+export { writeNote, writeText } from './write-text.ts'

@@ -1,6 +1,9 @@
 export type { CalibrationDocument, CalibrationEntry, HeadEntry, SiteCalibration } from './calibration.ts'
 export { summarizeCalibration } from './calibration-text.ts'
 export { changeEntry } from './change.ts'
+export type { CheckDocument, CheckedFact, CheckedModel, FactGroup } from './check.ts'
+export { checkAnnotations, checkJunit, checkSummary } from './check-ci.ts'
+export { summarizeCheck } from './check-text.ts'
 export { describeModel, describeRun } from './describe.ts'
 export type {
   ChangeEntry,
@@ -15,6 +18,8 @@ export type {
   Verification,
 } from './document.ts'
 export { finite, isAllSoftmax1, unconverted } from './document.ts'
+export type { Annotation } from './github.ts'
+export { annotationCommand } from './github.ts'
 export type { Inspection } from './inspection.ts'
 export { describeInspection, inspectModel } from './inspection.ts'
 export type { ChoiceEntry, ProductEntry, QuantizationDocument, QuantizationEntry } from './quantization.ts'

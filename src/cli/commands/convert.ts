@@ -10,7 +10,8 @@ import { progressOn } from '../progress.ts'
 import { quantizationFlags, quantizationOptions, refuseIdle } from '../quantization-flags.ts'
 import { print } from '../results.ts'
 
-const flags = {
+/** Also those of `check`, which makes models by the same options. */
+export const convertFlags = {
   ...grouped('Output:', {
     output: { type: 'string', alias: 'o', requiresArg: true, describe: 'File to write; default NAME.outeffhop.onnx' },
     overwrite: { type: 'boolean', describe: 'Replace an existing output' },
@@ -81,7 +82,7 @@ const flags = {
 export const convertCommand = defineCommand({
   usage: ['$0 <model>', 'convert <model>'],
   describe: 'Convert a model (the default command)',
-  flags,
+  flags: convertFlags,
   async run(args, { world, signal }) {
     const [{ convert }, { ConversionRefused }] = await Promise.all([
       import('../../convert.ts'),
@@ -92,7 +93,7 @@ export const convertCommand = defineCommand({
       if (!args.quiet) progress.update(phrases[phase], done, total)
     }
     try {
-      const { document } = await convert(args.model, { ...optionsOf(args), signal, onProgress })
+      const { document } = await convert(args.model, { ...convertOptions(args), signal, onProgress })
       progress.end()
       await print(document, args, world)
       return exitCodes.done
@@ -114,7 +115,7 @@ const phrases = {
   measure: 'measuring what rounding does',
 } as const
 
-function optionsOf(args: Arguments<typeof flags>): ConvertOptions {
+export function convertOptions(args: Arguments<typeof convertFlags>): ConvertOptions {
   const { output, target, provider, calibration, form, overwrite, hash, verify, dump, optimize, opset } = args
   const data = dataRequest(args)
   if (args.quantize === undefined) refuseIdle(args)

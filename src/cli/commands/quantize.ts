@@ -11,7 +11,8 @@ import { printJson } from '../results.ts'
 import { paintFor } from '../terminal.ts'
 import type { World } from '../world.ts'
 
-const flags = {
+/** Also those of `check`, which makes models by the same options. */
+export const quantizeFlags = {
   ...grouped('Output:', {
     output: { type: 'string', alias: 'o', requiresArg: true, describe: 'File to write; default NAME.int8.onnx' },
     overwrite: { type: 'boolean', describe: 'Replace an existing output' },
@@ -46,7 +47,7 @@ const flags = {
 export const quantizeCommand = defineCommand({
   usage: ['quantize <model>'],
   describe: 'Make an INT8 model, its attention left as it is',
-  flags,
+  flags: quantizeFlags,
   async run(args, { world, signal }) {
     const [{ quantize }, { QuantizationRefused }] = await Promise.all([
       import('../../quantize.ts'),
@@ -57,7 +58,7 @@ export const quantizeCommand = defineCommand({
       if (!args.quiet) progress.update(phase, done, total)
     }
     try {
-      const document = await quantize(args.model, { ...optionsOf(args, signal), signal, onProgress })
+      const document = await quantize(args.model, { ...quantizeOptions(args, signal), signal, onProgress })
       progress.end()
       await print(document, args, world)
       return exitCodes.done
@@ -69,7 +70,7 @@ export const quantizeCommand = defineCommand({
   },
 })
 
-function optionsOf(args: Arguments<typeof flags>, signal: AbortSignal): QuantizeOptions {
+export function quantizeOptions(args: Arguments<typeof quantizeFlags>, signal: AbortSignal): QuantizeOptions {
   const request = dataRequest(args, signal)
   const { output, overwrite, hash, calibration, recipe, optimize } = args
   return {
@@ -81,7 +82,11 @@ function optionsOf(args: Arguments<typeof flags>, signal: AbortSignal): Quantize
   }
 }
 
-async function print(document: QuantizationDocument, args: Arguments<typeof flags>, world: World): Promise<void> {
+async function print(
+  document: QuantizationDocument,
+  args: Arguments<typeof quantizeFlags>,
+  world: World,
+): Promise<void> {
   if (args.json) return printJson(document, world)
   if (args.quiet) return
   const { summarizeQuantization } = await import('../../report/index.ts')
