@@ -12,6 +12,7 @@
  */
 export type { Contraction, Heads, Policies, Reason, Sink, Site, Step, Verdict, VerdictKind } from './attention/index.ts'
 export { findSites } from './attention/index.ts'
+export type { CheckOptions, Thresholds } from './check/index.ts'
 export type { ConvertResult, ModelInput } from './convert.ts'
 export type { ExitKind, Place } from './errors.ts'
 export { ConvertError, exitCodes } from './errors.ts'
@@ -45,6 +46,9 @@ export type { ConvertOptions, NamePattern, Phase, PolicyName, SiteOptions, Targe
 export type { QuantizeOptions, QuantizePhase } from './quantize.ts'
 export { ConversionRefused, QuantizationRefused } from './refused.ts'
 export type {
+  CheckDocument,
+  CheckedFact,
+  CheckedModel,
   ChoiceEntry,
   Counts,
   FileEntry,
@@ -63,6 +67,10 @@ export type { SensitivityOptions } from './sensitivity.ts'
 export type { Form, Provider, TargetName } from './targets/index.ts'
 
 // What works on whole models is loaded when it is first called: opening and saving a file needs little of it.
+
+/** Says whether models still become what a lock file says they became, or records it. Options: `CheckOptions`. */
+export const check: typeof import('./check/index.ts').check = async (...given) =>
+  (await import('./check/index.ts')).check(...given)
 
 /** Rewrites every attention softmax of a model to Softmax1 and writes the result. Options: `ConvertOptions`. */
 export const convert: typeof import('./convert.ts').convert = async (...given) =>
