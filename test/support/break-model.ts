@@ -105,7 +105,7 @@ function bias(model: Model): Value | undefined {
 function addition(model: Model): Node | undefined {
   const softmax = nodesOf(model).find(({ opType }) => opType === 'Softmax')
   const mask = softmax?.input(0)?.producer
-  // One that hides nothing changes nothing.
+  // One that hides nothing is no fault when it is gone.
   const hides = model.graph.inputs.some(({ name }) => /mask/.test(name))
   if (mask?.opType === 'Add' && hides) return mask
   const isData = (value: Value | undefined) => value !== undefined && constant(value) === undefined
