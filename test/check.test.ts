@@ -80,8 +80,9 @@ function drifts(document: { models: { facts: { fact: string; ok: boolean; was: s
 
 describe('check without a lock file', () => {
   it('says what to run, with exit code 2', async () => {
-    const { code, err } = await run('model.onnx')
+    const { code, err, json } = await run('model.onnx --json')
     expect(code).toBe(2)
+    expect(json().error).toMatchObject({ code: 'check-lock-missing', exitCode: 2 })
     expect(err).toContain('there is no lock file "outeffhop.lock.json"')
     expect(err).toContain('outeffhop-convert check model.onnx --update')
   })
@@ -112,8 +113,9 @@ describe('check without a lock file', () => {
       const { code, err } = await run(line)
       expect([code, err]).toEqual([2, expect.stringContaining('is written in "outeffhop.lock.json"')])
     }
-    const { code, err } = await run('other.onnx')
+    const { code, err, json } = await run('other.onnx --json')
     expect([code, err]).toEqual([2, expect.stringContaining('"other.onnx" is not in "outeffhop.lock.json"')])
+    expect(json().error).toMatchObject({ code: 'check-model-unknown' })
     expect((await run('--update --recipe int8 --sinks 0 model.onnx')).err).toContain('--sinks is about a conversion')
     expect((await run('--update --recipe int8 --quantize int8 model.onnx')).code).toBe(2)
     expect((await run('--update --quantize int8')).err).toContain('no model is named')
@@ -160,20 +162,22 @@ describe('a lock file', () => {
     expect((await run('')).out).toContain('2 unchanged.')
   })
 
-  const damaged: [what: string, text: () => string, words: string][] = [
-    ['no JSON', () => '<<<<<<< ours\n{}', 'is not a lock file of this program'],
-    ['a list', () => '[]', 'is not a lock file of this program'],
-    ['another document', () => '{"lockfile": 1}', 'it has no "models"'],
-    ['an entry without facts', () => '{"lockfile": 1, "models": {"a": {"model": "a"}}}', '"command" of "a" is missing'],
-    ['a later version', () => '{"lockfile": 2, "models": {}}', 'is a lock file of version 2'],
+  const malformed = 'check-lock-malformed'
+  const damaged: [what: string, text: string, code: string, words: string][] = [
+    ['no JSON', '<<<<<<< ours\n{}', malformed, 'is not a lock file of this program'],
+    ['a list', '[]', malformed, 'is not a lock file of this program'],
+    ['another document', '{"lockfile": 1}', malformed, 'it has no "models"'],
+    ['an entry without facts', '{"lockfile": 1, "models": {"a": {"model": "a"}}}', malformed, '"command" of "a"'],
+    ['a later version', '{"lockfile": 2, "models": {}}', 'check-lock-version', 'is a lock file of version 2'],
   ]
-  it.each(damaged)('that is %s is refused with exit code 2', async (_what, text, words) => {
-    writeFileSync('outeffhop.lock.json', text())
-    for (const line of ['', 'model.onnx --update']) {
-      const { code, err } = await run(line)
-      expect([code, err]).toEqual([2, expect.stringContaining(words)])
+  it.each(damaged)('that is %s is refused with exit code 2', async (_what, text, code, words) => {
+    writeFileSync('outeffhop.lock.json', text)
+    for (const line of ['--json', 'model.onnx --update --json']) {
+      const result = await run(line)
+      expect([result.code, result.err]).toEqual([2, expect.stringContaining(words)])
+      expect(result.json().error.code).toBe(code)
     }
-    expect(readFileSync('outeffhop.lock.json', 'utf8')).toBe(text())
+    expect(readFileSync('outeffhop.lock.json', 'utf8')).toBe(text)
   })
 
   it('with options that do not exist fails for that model, and the others are checked', async () => {
@@ -413,10 +417,13 @@ describe('the cache of checks', () => {
     expect(out).toContain('cannot be written to')
   })
 
-  it('is not used where nobody names one', async () => {
+  it('is not used where nobody names one, and a function cannot be recorded', async () => {
     const document = await check(['model.onnx'], { update: true, convert: { verify: false } })
     expect(document).toMatchObject({ ok: true, written: true, models: [{ outcome: 'recorded', cached: false }] })
     expect(entries()).toEqual([])
+    const convert = { sink: () => -1, verify: false }
+    const refused = await check(['model.onnx'], { update: true, convert })
+    expect(refused.models[0]?.error).toMatchObject({ code: 'check-unrecordable' })
   })
 
   describe('in several processes', () => {
