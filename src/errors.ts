@@ -250,6 +250,20 @@ export function checkUnrecordable(option: string): ConvertError {
   )
 }
 
+/** A config file cannot be read, or gives no settings. */
+export function configUnreadable(path: string, why: string, cause?: unknown): ConvertError {
+  return new ConvertError(
+    'config-unreadable',
+    'usage',
+    `the config file "${path}" cannot be read: ${why}`,
+    { path },
+    why.includes('TypeScript')
+      ? 'Use Node 22.18 or later, install the package jiti, or write the file as outeffhop.config.mjs.'
+      : 'It has one default export: an entry, a list of entries, or a function that gives them.',
+    cause,
+  )
+}
+
 /** A sample cannot be used, and samples are not skipped. */
 export function dataBadSample(id: string, reason: string): ConvertError {
   return new ConvertError(
@@ -899,6 +913,17 @@ export function runtimeUnsupportedType(name: string, type: string | undefined): 
     'runtime',
     `onnxruntime-node has no tensors of type ${type ?? 'unknown'}, which "${name}" has`,
     { value: name },
+  )
+}
+
+/** Settings of the environment or of a config file that mean nothing; all of them at once. */
+export function settingsWrong(faults: readonly string[]): ConvertError {
+  return new ConvertError(
+    'settings-wrong',
+    'usage',
+    faults.join('; '),
+    {},
+    'The keys of a config file are the flags in camel case: --max-change is maxChange.',
   )
 }
 

@@ -27,9 +27,12 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   report: ['onnx', 'calibrate', 'compare', 'quantize', 'attention', 'rewrite', 'targets', 'ir'],
   passes: ['attention', 'rewrite', 'quantize', 'targets', 'ops', 'ir'],
   check: ['src', 'cache', 'compare', 'data', 'report', 'runtime', 'onnx', 'ir'],
+  config: ['src', 'data', 'quantize', 'rewrite', 'targets'],
+  plugin: ['src', 'config', 'cache'],
   // The composition root: the files directly in src.
   src: [
     'passes',
+    'config',
     'cache',
     'check',
     'calibrate',
@@ -49,6 +52,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   ],
   cli: [
     'src',
+    'config',
     'passes',
     'cache',
     'check',

@@ -107,6 +107,13 @@ describe('check without a lock file', () => {
     expect((await run('model.onnx --no-cache')).code).toBe(0)
   })
 
+  it('makes the model as the lock file says, whatever the environment says of conversions', async () => {
+    await run('model.onnx --update --no-verify', { OUTEFFHOP_SINKS: '-2' })
+    expect(lock().models['model.onnx'].options).toEqual({ sink: -2, verify: false })
+    const { code, json } = await run('--json', { OUTEFFHOP_SINKS: '-3', OUTEFFHOP_TARGET_VERSION: '1.30' })
+    expect([code, json().models[0].cached]).toEqual([0, true])
+  })
+
   it('refuses flags that say how to convert, and names that are not recorded', async () => {
     await run('model.onnx --update --no-verify')
     for (const line of ['model.onnx --sinks -2', '--name other', 'model.onnx --min-cosine 0.9']) {

@@ -1,9 +1,11 @@
 import type { Store } from '../../cache/index.ts'
+import type { FlagTable } from '../../config/flag.ts'
+import { grouped } from '../../config/flag.ts'
+import { cacheDirFlag } from '../../config/flags.ts'
 import { exitCodes, usage } from '../../errors.ts'
 import { alignRows, count, formatBytes } from '../../report/table.ts'
-import type { Arguments, Environment, FlagTable } from '../command.ts'
+import type { Arguments, Environment } from '../command.ts'
 import { defineCommand } from '../command.ts'
-import { cacheDirFlag, grouped } from '../flags.ts'
 import { printJson } from '../results.ts'
 import { paintFor } from '../terminal.ts'
 

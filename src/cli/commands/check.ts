@@ -1,41 +1,45 @@
 import { appendFileSync } from 'node:fs'
 import type { CheckOptions, Thresholds } from '../../check/index.ts'
+import { convertFlags, convertOptions } from '../../config/convert-flags.ts'
+import type { FlagTable } from '../../config/flag.ts'
+import { grouped, variableOf } from '../../config/flag.ts'
+import { cacheDirFlag } from '../../config/flags.ts'
+import { quantizeFlags, quantizeOptions } from '../../config/quantize-flags.ts'
 import { exitCodes, usage } from '../../errors.ts'
 import type { CheckDocument } from '../../report/index.ts'
-import type { Arguments, FlagTable } from '../command.ts'
+import type { Arguments } from '../command.ts'
 import { defineCommand } from '../command.ts'
-import { cacheDirFlag, grouped } from '../flags.ts'
 import { progressOn } from '../progress.ts'
 import { printJson } from '../results.ts'
 import { paintFor } from '../terminal.ts'
 import type { World } from '../world.ts'
-import { convertFlags, convertOptions } from './convert.ts'
-import { quantizeFlags, quantizeOptions } from './quantize.ts'
 
 /** How a model is made, less where the result goes: that is made in a temporary folder. */
-const { output, overwrite, hash, 'dry-run': dryRun, 'stop-after': stopAfter, dump, ...makingFlags } = convertFlags
+const elsewhere = ['output', 'overwrite', 'hash', 'depfile', 'dry-run', 'stop-after', 'dump'] as const
 const { recipe, 'max-drop': maxDrop } = quantizeFlags
+const makingFlags = { ...without(convertFlags, elsewhere), recipe, 'max-drop': maxDrop }
 
 const flags = {
   ...grouped('Check:', {
-    lock: { type: 'string', requiresArg: true, describe: 'What was recorded; default outeffhop.lock.json' },
+    lock: { type: 'string', requiresArg: true, path: true, describe: 'Default: outeffhop.lock.json' },
     update: { type: 'boolean', describe: 'Record what is, in the place of comparing' },
     name: { type: 'string', requiresArg: true, describe: 'With --update: a name for a second entry of one model' },
-    junit: { type: 'string', requiresArg: true, describe: 'Write the result to FILE as JUnit XML too' },
+    junit: { type: 'string', requiresArg: true, path: true, describe: 'Write the result to FILE as JUnit XML too' },
   }),
-  ...grouped('Thresholds, recorded with --update:', {
-    'min-cosine': {
-      type: 'number',
-      requiresArg: true,
-      describe: 'The least cosine between an output and its original',
-    },
-    'min-sqnr': { type: 'number', requiresArg: true, describe: 'The least signal-to-noise ratio of an output, in dB' },
-    'max-error': { type: 'number', requiresArg: true, describe: 'The largest distance of two elements of an output' },
-  }),
-  ...grouped('Cache:', { cache: { type: 'boolean', describe: 'Make every model again, also where nothing changed' } }),
-  ...cacheDirFlag,
   ...makingFlags,
-  ...{ recipe, 'max-drop': maxDrop },
+  ...grouped('Thresholds, recorded with --update:', {
+    'min-cosine': { type: 'number', requiresArg: true, describe: 'Least cosine between an output and its original' },
+    'min-sqnr': { type: 'number', requiresArg: true, describe: 'Least signal-to-noise ratio of an output, in dB' },
+    'max-error': { type: 'number', requiresArg: true, describe: 'Largest distance of two elements of an output' },
+  }),
+  ...grouped('Cache:', {
+    cache: {
+      type: 'boolean',
+      onByDefault: true,
+      describe: 'Do not use what earlier checks found: make every model again',
+    },
+  }),
+  ...cacheDirFlag,
 } as const satisfies FlagTable
 
 type Given = Arguments<typeof flags> & { readonly models?: readonly (string | number)[] }
@@ -44,8 +48,8 @@ export const checkCommand = defineCommand({
   usage: ['check [models..]'],
   describe: 'Say whether models still become what they became; --update records it, with the options of a conversion',
   flags,
-  async run(args: Given, environment) {
-    const { world, signal } = environment
+  async run(given: Given, { world, signal }) {
+    const args = asWritten(given, world)
     const [{ check }, { cacheFolder }] = await Promise.all([
       import('../../check/index.ts'),
       import('../../cache/index.ts'),
@@ -73,21 +77,32 @@ export const checkCommand = defineCommand({
 
 /** What is asked to be recorded; data alone says where the data is. */
 function makingOptions(args: Given): Pick<CheckOptions, 'convert' | 'quantize' | 'data'> {
-  const { 'min-cosine': minCosine, quantize, data } = args
-  const onlyQuantized = quantize === undefined && (args.recipe !== undefined || args['max-drop'] !== undefined)
-  if (onlyQuantized) {
-    const idle = Object.keys(makingFlags).find(
-      (name) => !(name in quantizeFlags) && args[name as keyof Given] !== undefined,
-    )
+  const { quantize, data } = args
+  if (quantize === undefined && (args.recipe !== undefined || args['max-drop'] !== undefined)) {
+    const isIdle = (name: string) => !(name in quantizeFlags) && args[name as keyof Given] !== undefined
+    const idle = Object.keys(makingFlags).find(isIdle)
     if (idle !== undefined) throw usage(`--${idle} is about a conversion, and --recipe only quantizes`)
-    return { quantize: compact(quantizeOptions(args as never, new AbortController().signal)) }
+    return { quantize: compact(quantizeOptions(args)) }
   }
   if (args.recipe !== undefined) throw usage('--recipe only quantizes, and --quantize converts too: give one of them')
-  const converting =
-    quantize === undefined ? { ...args, 'min-cosine': undefined } : { ...args, 'min-cosine': minCosine }
-  const convert = compact(convertOptions(converting as never))
+  // Without quantization it is a threshold only.
+  const convert = compact(convertOptions(quantize === undefined ? { ...args, 'min-cosine': undefined } : args))
   if (Object.keys(convert).length === 0) return {}
   return data !== undefined && Object.keys(convert).length === 1 ? { data } : { convert }
+}
+
+/** Variables of the environment say how to convert; what is compared is made as the lock file says. */
+function asWritten(args: Given, { env }: World): Given {
+  if (args.update) return args
+  const set = [...Object.keys(makingFlags), 'name', 'min-cosine', 'min-sqnr', 'max-error'].filter(
+    (name) => (env[variableOf(name)] ?? '') !== '',
+  )
+  return without(args, set as (keyof Given)[]) as Given
+}
+
+function without<T extends object, const K extends keyof T>(record: T, names: readonly K[]): Omit<T, K> {
+  const left = Object.entries(record).filter(([name]) => !names.includes(name as K))
+  return Object.fromEntries(left) as unknown as Omit<T, K>
 }
 
 function thresholdsOf(args: Given): Thresholds | undefined {
