@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { SaxesParser } from 'saxes'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
@@ -155,8 +155,8 @@ describe('check where GitHub runs it', () => {
   const home = process.cwd()
   beforeEach(() => process.chdir(folder))
   afterEach(() => process.chdir(home))
-  const run = async (line: string) => {
-    const env = { GITHUB_ACTIONS: 'true', GITHUB_STEP_SUMMARY: 'summary.md', OUTEFFHOP_CACHE_DIR: 'cache' }
+  const run = async (line: string, more = {}) => {
+    const env = { GITHUB_ACTIONS: 'true', GITHUB_STEP_SUMMARY: 'summary.md', OUTEFFHOP_CACHE_DIR: 'cache', ...more }
     const world = recordedWorld({ env })
     return { code: await main(line.split(' '), world), out: world.out(), err: world.err() }
   }
@@ -175,6 +175,9 @@ describe('check where GitHub runs it', () => {
     expect(readFileSync('summary.md', 'utf8')).toContain('| operator Relu |  | 1 node |')
     const suites = parseXml(readFileSync('result.xml', 'utf8'))
     expect(Number(suites.attributes.failures)).toBe(lines.length)
+    // GitHub knows files by their paths in the repository.
+    const inside = await run('check', { GITHUB_WORKSPACE: dirname(process.cwd()) })
+    expect(inside.err).toContain(`::error file=${basename(folder)}/outeffhop.lock.json,line=4,`)
   })
 })
 
@@ -230,6 +233,7 @@ describe.skipIf(process.platform === 'win32')('the example workflow', () => {
 
   const runner = {
     GITHUB_ACTIONS: 'true',
+    GITHUB_WORKSPACE: '',
     get GITHUB_STEP_SUMMARY() {
       return join(folder, 'summary.md')
     },

@@ -59,13 +59,11 @@ describe.skipIf(!installedRuntime())('check', () => {
   })
 
   describe.each(checkModels.map(({ name }) => name))('of %s', (name) => {
-    it('finds nothing where nothing changed, seven times', async () => {
-      for (let run = 0; run < 7; run++) {
-        const result = await checked(name)
-        expect(drifted(result)).toEqual([])
-        expect(result).toMatchObject({ outcome: 'unchanged', cached: false })
-        expect(result.facts.some(({ group }) => group === 'outputs')).toBe(true)
-      }
+    it.each([1, 2, 3, 4, 5, 6, 7])('finds nothing where nothing changed (run %i)', async () => {
+      const result = await checked(name)
+      expect(drifted(result)).toEqual([])
+      expect(result).toMatchObject({ outcome: 'unchanged', cached: false })
+      expect(result.facts.some(({ group }) => group === 'outputs')).toBe(true)
     })
 
     it.each(Object.entries(faults))('finds %s in the model, and says so', async (what, fault) => {

@@ -89,7 +89,8 @@ const fields: readonly (readonly [name: string, is: (value: unknown) => boolean]
   ['command', (value) => value === 'convert' || value === 'quantize'],
   ['options', isRecord],
   ['madeWith', isRecord],
-  ['thresholds', isRecord],
+  ['chosen', (value) => value === undefined || isChosen(value)],
+  ['thresholds', (value) => isRecord(value) && Object.values(value).every(isLimit)],
   ['slack', (value) => isRecord(value) && ['outputs', 'errors', 'extremes', 'bytes'].every((n) => isNumber(value[n]))],
   ['files', isRecord],
   ['data', orNull(isRecord)],
@@ -98,11 +99,19 @@ const fields: readonly (readonly [name: string, is: (value: unknown) => boolean]
   ['opsets', isRecord],
   ['bytes', isNumber],
   ['operators', isRecord],
-  ['sites', isRecord],
+  ['sites', (value) => isRecord(value) && Object.values(value).every(isRecord)],
   ['products', orNull((value) => isRecord(value) && isNumber(value.quantized) && isRecord(value.float))],
   ['warnings', Array.isArray],
   ['outputs', orNull((value) => isRecord(value) && Object.values(value).every(isOutput))],
 ]
+
+function isChosen(value: unknown): boolean {
+  return isRecord(value) && isText(value.recipe) && Array.isArray(value.keepFloat) && value.keepFloat.every(isText)
+}
+
+function isLimit(value: unknown): boolean {
+  return isNumber(value) || (isRecord(value) && Object.values(value).every(isNumber))
+}
 
 function isOutput(value: unknown): boolean {
   if (!isRecord(value) || !isRecord(value.own) || !isRecord(value.error)) return false

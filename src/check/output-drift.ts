@@ -13,9 +13,9 @@ interface Tolerances {
 
 /** What every output was beside what it is: the model's own numbers, the errors of the result, and the thresholds. */
 export function outputFacts(was: Outputs, is: Outputs, tolerances: Tolerances, record: string): CheckedFact[] {
-  if (was === null && is === null) return []
   const [recorded, measured] = [outputsOf(was), outputsOf(is)]
-  return [...new Set([...recorded.keys(), ...measured.keys()])].flatMap((name) => {
+  const idle = idleThresholds(measured, tolerances.thresholds)
+  const facts = [...new Set([...recorded.keys(), ...measured.keys()])].flatMap((name) => {
     const [before, now] = [recorded.get(name), measured.get(name)]
     const bounds = now === undefined ? [] : thresholdFacts(name, now, tolerances.thresholds, record)
     if (before === undefined || now === undefined) return [presence(name, before, now, record), ...bounds]
@@ -24,6 +24,24 @@ export function outputFacts(was: Outputs, is: Outputs, tolerances: Tolerances, r
       ...errorFacts(name, before, now, tolerances.slack, record),
       ...bounds,
     ]
+  })
+  return [...facts, ...idle]
+}
+
+/** A threshold of an output that nothing is known of would hold for ever. */
+function idleThresholds(measured: ReadonlyMap<string, OutputFacts>, thresholds: Thresholds): CheckedFact[] {
+  return bounds.flatMap(([threshold]) => {
+    const limit = thresholds[threshold]
+    const names = typeof limit === 'object' ? Object.keys(limit) : limit === undefined ? [] : ['*']
+    const idle = names.filter((name) => (name === '*' ? measured.size === 0 : !measured.has(name)))
+    return idle.map((name) => ({
+      fact: `threshold ${threshold}${name === '*' ? '' : ` of output "${name}"`}`,
+      group: 'thresholds' as const,
+      ok: false,
+      was: 'a bound',
+      is: 'nothing that was measured',
+      todo: 'give data with --data, or take the threshold out of the lock file',
+    }))
   })
 }
 

@@ -4,7 +4,8 @@ import type { DataSource } from '../data/index.ts'
 import { openData } from '../data/index.ts'
 import { ConvertError } from '../errors.ts'
 import { split } from '../held-out.ts'
-import { closeModel, openModel } from '../onnx/index.ts'
+import { checkOptions, closeModel, openModel } from '../onnx/index.ts'
+import { convertKinds, quantizeKinds } from '../option-kinds.ts'
 import type { Watch } from './build.ts'
 import { refusal, refusedFacts, withMade } from './build.ts'
 import type { Facts } from './facts.ts'
@@ -40,6 +41,8 @@ interface Context extends Watch {
  */
 export async function lookAt(subject: Subject, context: Context): Promise<Findings> {
   const { path, settings, chosen } = subject
+  if (settings.command === 'convert') checkOptions(settings.options, convertKinds)
+  else checkOptions(settings.options, quantizeKinds)
   const model = openModel(path)
   try {
     const files = await hashesOf(model, context.signal)

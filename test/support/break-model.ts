@@ -101,18 +101,22 @@ function bias(model: Model): Value | undefined {
   })
 }
 
-/** The addition of a mask; where there is none, of two values that both depend on the input. */
+/** The addition of a mask; where there is none that hides anything, of two values that both depend on the input. */
 function addition(model: Model): Node | undefined {
-  const softmax = nodesOf(model).find(({ opType }) => opType === 'Softmax')
-  const mask = softmax?.input(0)?.producer
-  // One that hides nothing is no fault when it is gone.
+  const feedsSoftmax = (node: Node) => node.output()?.consumers.some(({ opType }) => opType === 'Softmax') ?? false
   const hides = model.graph.inputs.some(({ name }) => /mask/.test(name))
-  if (mask?.opType === 'Add' && hides) return mask
   const isData = (value: Value | undefined) => value !== undefined && constant(value) === undefined
-  return nodesOf(model).find(
-    (node) =>
-      node.opType === 'Add' && isData(node.input(0)) && isData(node.input(1)) && node.input(0)?.shape?.length !== 0,
-  )
+  return nodesOf(model)
+    .filter(({ opType }) => opType === 'Add')
+    .find((node) => (hides ? feedsSoftmax(node) : !feedsSoftmax(node) && isResidual(node)))
+
+  function isResidual(node: Node): boolean {
+    const [a, b] = [node.input(0), node.input(1)]
+    return isData(a) && isData(b) && [a, b].every((value) => value?.producer?.opType !== 'Shape') && !isIndex(a)
+  }
+  function isIndex(value: Value | undefined): boolean {
+    return value?.dtype === dtypes.int64
+  }
 }
 
 /** A scalar that the scores, or what they are made of, are multiplied with or divided by. */

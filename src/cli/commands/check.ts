@@ -1,4 +1,5 @@
 import { appendFileSync } from 'node:fs'
+import { relative, resolve, sep } from 'node:path'
 import type { CheckOptions, Thresholds } from '../../check/index.ts'
 import { convertFlags, convertOptions } from '../../config/convert-flags.ts'
 import type { FlagTable } from '../../config/flag.ts'
@@ -139,9 +140,15 @@ async function tellCi(document: CheckDocument, { junit }: Given, { env, stderr }
   if (junit !== undefined) writeNote(junit, checkJunit(document))
   if (env.GITHUB_ACTIONS !== 'true') return
   const { lineOf } = await import('../../check/index.ts')
-  for (const annotation of checkAnnotations(document, (name) => lineOf(document.lock, name)))
+  const lock = inRepository(document.lock, env)
+  for (const annotation of checkAnnotations({ ...document, lock }, (name) => lineOf(document.lock, name)))
     stderr.write(`${annotationCommand(annotation)}\n`)
   if (env.GITHUB_STEP_SUMMARY) appendFileSync(env.GITHUB_STEP_SUMMARY, checkSummary(document))
+}
+
+/** A path as GitHub knows files: from the root of the repository. */
+function inRepository(path: string, { GITHUB_WORKSPACE: workspace = '' }: World['env']): string {
+  return workspace === '' ? path : relative(workspace, resolve(path)).split(sep).join('/')
 }
 
 /** That of the first model that could not be checked; else whether anything changed. */
