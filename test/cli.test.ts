@@ -121,7 +121,7 @@ describe('outeffhop-convert MODEL', () => {
   it('says why another form was not taken', async () => {
     write('odd.onnx', attention(['/softmax']).replace('"" : 17', '"" : 7'))
     const { out } = await run('odd.onnx --dry-run')
-    expect(out).toContain('primitives (zero-key cannot be used: Expand exists from opset 8 on)')
+    expect(out).toContain('primitives (zero-key cannot be used because Expand exists from opset 8 on)')
   })
 
   it('leaves hashes out unless they are asked for', async () => {

@@ -1,8 +1,8 @@
 /** A check on one screen: read what was recorded, find out what is, compare; or record it. */
 import { dirname } from 'node:path'
 import { programOf, Store } from '../cache/index.ts'
+import { checkOptions, optionKinds } from '../check-options.ts'
 import { ConvertError, checkLockMissing } from '../errors.ts'
-import { checkOptions, optionKinds } from '../onnx/index.ts'
 import type { CheckDocument, CheckedModel } from '../report/check.ts'
 import type { Advice } from './drift.ts'
 import { compareFacts, keptFacts } from './drift.ts'
