@@ -5,8 +5,3 @@ import { placeText, printModel } from '../onnx/index.ts'
 export function writeText(path: string, model: Model): { path: string; bytes: number; sha256: null } {
   return { path, bytes: placeText(path, printModel(model)), sha256: null }
 }
-
-/** Writes a text over what is there, in one step. */
-export function writeNote(path: string, text: string): void {
-  placeText(path, text)
-}

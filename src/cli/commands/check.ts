@@ -136,8 +136,8 @@ async function print(document: CheckDocument, args: Given, world: World): Promis
 /** A JUnit file where one was asked for; annotations and a summary where GitHub runs the program. */
 async function tellCi(document: CheckDocument, { junit }: Given, { env, stderr }: World): Promise<void> {
   const { annotationCommand, checkAnnotations, checkJunit, checkSummary } = await import('../../report/index.ts')
-  const { writeNote } = await import('../../emit/index.ts')
-  if (junit !== undefined) writeNote(junit, checkJunit(document))
+  const { placeText } = await import('../../emit/index.ts')
+  if (junit !== undefined) placeText(junit, checkJunit(document))
   if (env.GITHUB_ACTIONS !== 'true') return
   const { lineOf } = await import('../../check/index.ts')
   const lock = inRepository(document.lock, env)
