@@ -13,6 +13,7 @@
 export type { Contraction, Heads, Policies, Reason, Sink, Site, Step, Verdict, VerdictKind } from './attention/index.ts'
 export { findSites } from './attention/index.ts'
 export type { CalibrateOptions, MergeOptions } from './calibrate.ts'
+export type { CheckOptions, Thresholds } from './check/index.ts'
 export type { Config, ConfigEntry, ConvertEntry, QuantizeEntry } from './config/entry.ts'
 export { defineConfig } from './config/entry.ts'
 export type { ConvertResult, ModelInput } from './convert.ts'
@@ -50,6 +51,9 @@ export type { QuantizeOptions, QuantizePhase } from './quantize.ts'
 export { ConversionRefused, QuantizationRefused } from './refused.ts'
 export type {
   CalibrationDocument,
+  CheckDocument,
+  CheckedFact,
+  CheckedModel,
   ChoiceEntry,
   Counts,
   FileEntry,
@@ -75,6 +79,9 @@ export type { Form, Provider, TargetName } from './targets/index.ts'
 /** Observes a model on data and writes what was seen as a table. Options: `CalibrateOptions`. */
 export const calibrate: typeof import('./calibrate.ts').calibrate = async (...given) =>
   (await import('./calibrate.ts')).calibrate(...given)
+/** Says whether models still become what a lock file says they became, or records it. Options: `CheckOptions`. */
+export const check: typeof import('./check/index.ts').check = async (...given) =>
+  (await import('./check/index.ts')).check(...given)
 
 /** Rewrites every attention softmax of a model to Softmax1 and writes the result. Options: `ConvertOptions`. */
 export const convert: typeof import('./convert.ts').convert = async (...given) =>

@@ -6,6 +6,7 @@ export const commandNames = [
   'calibrate',
   'quantize',
   'sensitivity',
+  'check',
   'cache',
   'explain',
   'inspect',

@@ -7,6 +7,7 @@ import { exitCodes, usage } from '../errors.ts'
 import type { Command, Environment } from './command.ts'
 import { cacheCommand } from './commands/cache.ts'
 import { calibrateCommand } from './commands/calibrate.ts'
+import { checkCommand as checkModelsCommand } from './commands/check.ts'
 import { convertCommand } from './commands/convert.ts'
 import { explainCommand } from './commands/explain.ts'
 import { inspectCommand } from './commands/inspect.ts'
@@ -24,6 +25,7 @@ const commands: readonly Command[] = [
   calibrateCommand,
   quantizeCommand,
   sensitivityCommand,
+  checkModelsCommand,
   cacheCommand,
   explainCommand,
   inspectCommand,

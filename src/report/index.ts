@@ -1,6 +1,9 @@
 export type { CalibrationDocument, CalibrationEntry, HeadEntry, SiteCalibration } from './calibration.ts'
 export { summarizeCalibration } from './calibration-text.ts'
 export { changeEntry } from './change.ts'
+export type { CheckDocument, CheckedFact, CheckedModel, FactGroup } from './check.ts'
+export { checkAnnotations, checkJunit, checkSummary } from './check-ci.ts'
+export { summarizeCheck } from './check-text.ts'
 export { describeModel, describeRun } from './describe.ts'
 export type {
   ChangeEntry,
@@ -20,6 +23,8 @@ export { finite, isAllSoftmax1, schema, unconverted } from './document.ts'
 export type { Environment } from './environment.ts'
 export type { SourceDocument } from './gather.ts'
 export { gatherReport, sourceCommands } from './gather.ts'
+export type { Annotation } from './github.ts'
+export { annotationCommand } from './github.ts'
 export type { Inspection } from './inspection.ts'
 export { countOperators, describeInspection, inspectModel } from './inspection.ts'
 export type { Overlay } from './model-explorer.ts'
