@@ -12,6 +12,7 @@
  */
 export type { Contraction, Heads, Policies, Reason, Sink, Site, Step, Verdict, VerdictKind } from './attention/index.ts'
 export { findSites } from './attention/index.ts'
+export type { CompareOptions, ComparePhase } from './compare.ts'
 export type { ConvertResult, ModelInput } from './convert.ts'
 export type { ExitKind, Place } from './errors.ts'
 export { ConvertError, exitCodes } from './errors.ts'
@@ -46,10 +47,13 @@ export type { QuantizeOptions, QuantizePhase } from './quantize.ts'
 export { ConversionRefused, QuantizationRefused } from './refused.ts'
 export type {
   ChoiceEntry,
+  ComparisonDocument,
   Counts,
   FileEntry,
   Inspection,
+  LayerEntry,
   ModelEntry,
+  OutputEntry,
   ProductEntry,
   QuantizationDocument,
   QuantizationEntry,
@@ -63,6 +67,10 @@ export type { SensitivityOptions } from './sensitivity.ts'
 export type { Form, Provider, TargetName } from './targets/index.ts'
 
 // What works on whole models is loaded when it is first called: opening and saving a file needs little of it.
+
+/** Runs two models on the same data and says how near they are, and which operator moves away. Options: `CompareOptions`. */
+export const compare: typeof import('./compare.ts').compare = async (...given) =>
+  (await import('./compare.ts')).compare(...given)
 
 /** Rewrites every attention softmax of a model to Softmax1 and writes the result. Options: `ConvertOptions`. */
 export const convert: typeof import('./convert.ts').convert = async (...given) =>

@@ -1,4 +1,5 @@
 /** What each option of the library can be: callers in plain JavaScript have no types that would tell them. */
+import type { CompareOptions } from './compare.ts'
 import type { DataOptions } from './data/source.ts'
 import type { OptionKind } from './onnx/index.ts'
 import { externalDataModes, oneOf, optionKinds } from './onnx/index.ts'
@@ -104,5 +105,17 @@ export const quantizeKinds: Readonly<Record<keyof QuantizeOptions, OptionKind>> 
   hash: optionKinds.flag,
   optimize: optionKinds.flag,
   maxDrop: optionKinds.number,
+  onProgress: optionKinds.work,
+}
+
+/** What the options of `compare` can be. */
+export const compareKinds: Readonly<Record<keyof CompareOptions, OptionKind>> = {
+  ...dataKinds,
+  data: optionKinds.text,
+  layers: optionKinds.flag,
+  bench: optionKinds.flag,
+  tolerances: optionKinds.settings,
+  top: optionKinds.number,
+  outliers: optionKinds.flag,
   onProgress: optionKinds.work,
 }

@@ -74,7 +74,7 @@ describe('the choice among recipes', () => {
   const attempt = (recipe: Attempt['recipe'], sqnrDb: number, quantized = 4): Attempt => ({
     ...{ recipe, quantized },
     quality: {
-      ...{ samples: 8, maxAbs: 0, meanAbs: 0, relative: 0, cosine: { mean: 1, worst: 1 }, sqnrDb },
+      ...{ samples: 8, elements: 9, maxAbs: 0, meanAbs: 0, relative: 0, cosine: { mean: 1, worst: 1 }, sqnrDb },
       ...{ notFinite: 0, outside: 0, unlikeShapes: 0 },
     },
   })

@@ -6,6 +6,7 @@ export const commandNames = [
   'calibrate',
   'quantize',
   'sensitivity',
+  'compare',
   'explain',
   'inspect',
   'passes',

@@ -3,6 +3,7 @@ import yargs from 'yargs'
 import { exitCodes, usage } from '../errors.ts'
 import type { Arguments, Command, Environment, FlagTable } from './command.ts'
 import { calibrateCommand } from './commands/calibrate.ts'
+import { compareCommand } from './commands/compare.ts'
 import { convertCommand } from './commands/convert.ts'
 import { explainCommand } from './commands/explain.ts'
 import { inspectCommand } from './commands/inspect.ts'
@@ -19,6 +20,7 @@ const commands: readonly Command[] = [
   calibrateCommand,
   quantizeCommand,
   sensitivityCommand,
+  compareCommand,
   explainCommand,
   inspectCommand,
   passesCommand,

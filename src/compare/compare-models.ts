@@ -165,10 +165,17 @@ class Tally {
     const group = isFloat(tensor.dtype) ? this.#outputs : this.#integers
     const known = group.get(name) ?? new Resemblance()
     group.set(name, known)
-    if (String(tensor.dims) !== String(other.dims)) return known.addDistance(undefined)
+    if (String(tensor.dims) !== String(other.dims)) {
+      known.addDistance(undefined)
+      return
+    }
     const [a, b] = [elementsOf(tensor), elementsOf(other)]
-    known.add(a, b, this.#options.within?.(name))
-    if (group === this.#integers) return
+    const within = this.#options.within?.(name)
+    if (group === this.#integers) {
+      known.add(a, b, within ?? { atol: 0, rtol: 0 })
+      return
+    }
+    known.add(a, b, within)
     this.#all.add(a, b)
     if (!this.#choices.has(name)) {
       const classes = classesOf(name, tensor.dims, a)
@@ -206,7 +213,8 @@ class Tally {
 /** The elements of an output, without a copy of them as numbers where they are floats. */
 function elementsOf(tensor: Tensor): Numbers {
   const { dtype, payload } = tensor
-  if (payload === undefined || (dtype !== dtypes.float && dtype !== dtypes.double)) return tensor.toNumbers(largestOutput)
+  if (payload === undefined || (dtype !== dtypes.float && dtype !== dtypes.double))
+    return tensor.toNumbers(largestOutput)
   const bytes = payload.read(0, payload.byteLength)
   const aligned = bytes.byteOffset % ((bitsOf(dtype) ?? 8) / 8) === 0 ? bytes : bytes.slice()
   const elements = [aligned.buffer, aligned.byteOffset, tensor.size] as const

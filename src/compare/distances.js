@@ -14,7 +14,7 @@
  * @typedef {{ a: string, b: string }} Pair
  * @typedef {{ fetchesA: readonly string[], fetchesB: readonly string[], fetchesCut: readonly string[],
  *   fed: readonly { from: string, to: string }[], pairs: readonly Pair[],
- *   inputsB: readonly string[], inputsCut: readonly string[] }} Plan
+ *   inputsA: readonly string[], inputsB: readonly string[], inputsCut: readonly string[] }} Plan
  */
 
 /** A magnitude beyond this stands for "minus infinity", in masks and masked scores. */
@@ -104,33 +104,32 @@ function halves() {
  * Runs both models on a sample, and the second one in parts that are fed with tensors of the first: how far its tensors
  * are from those of the first, and how far they would be if all before them were right.
  *
- * @param {readonly Run[]} runs of the first model, the second, and its parts
+ * @param {readonly Run[]} runs three: of the first model, the second, and its parts
  * @param {Record<string, any>} feeds
  * @param {Plan} plan
- * @returns {Promise<readonly { size: number, cumulative: Distance | undefined, introduced: Distance | undefined }[]>}
+ * @returns {Promise<readonly { cumulative: Distance | undefined, introduced: Distance | undefined }[]>}
  */
-export async function work([runA, runB, runCut], feeds, plan) {
-  if (runA === undefined || runB === undefined) throw new Error('two models are needed')
+export async function work(runs, feeds, plan) {
+  const [runA, runB, runCut] = /** @type {[Run, Run, Run]} */ (runs)
   const given = (/** @type {readonly string[]} */ names) => Object.fromEntries(names.map((name) => [name, feeds[name]]))
-  const a = await runA(feeds, plan.fetchesA)
+  const a = await runA(given(plan.inputsA), plan.fetchesA)
   const cumulative = distances(a, await runB(given(plan.inputsB), plan.fetchesB), plan.pairs)
-  if (runCut === undefined) return cumulative.map(([distance, size]) => ({ size, cumulative: distance, introduced: undefined }))
   const fed = Object.fromEntries(plan.fed.map(({ from, to }) => [to, a[from]]))
   const introduced = distances(a, await runCut({ ...given(plan.inputsCut), ...fed }, plan.fetchesCut), plan.pairs)
-  return cumulative.map(([distance, size], i) => ({ size, cumulative: distance, introduced: introduced[i]?.[0] }))
+  return cumulative.map((distance, i) => ({ cumulative: distance, introduced: introduced[i] }))
 }
 
 /**
  * @param {Record<string, Output>} first
  * @param {Record<string, Output>} second
  * @param {readonly Pair[]} pairs
- * @returns {(readonly [Distance | undefined, number])[]} undefined where the shapes differ; and the elements
+ * @returns {(Distance | undefined)[]} undefined where the shapes differ
  */
 function distances(first, second, pairs) {
   return pairs.map(({ a: nameA, b: nameB }) => {
     const [x, y] = [first[nameA], second[nameB]]
     const [a, b] = [x && numbersOf(x), y && numbersOf(y)]
     const alike = x && y && String(x.dims) === String(y.dims)
-    return [a && b && alike ? distanceOf(a, b) : undefined, a?.length ?? 0]
+    return a && b && alike ? distanceOf(a, b) : undefined
   })
 }

@@ -4,6 +4,8 @@ import { distanceOf } from './distances.js'
 /** How near the outputs of one model come to those of another. */
 export interface Similarity {
   readonly samples: number
+  /** Elements that were compared, of all samples. */
+  readonly elements: number
   /** Largest and mean distance of two elements. */
   readonly maxAbs: number
   readonly meanAbs: number
@@ -87,6 +89,7 @@ export class Resemblance {
     const worst = this.#pairs === 0 ? 0 : this.#worst
     return {
       samples,
+      elements: this.#elements,
       maxAbs: this.#maxAbs,
       meanAbs: this.#sumAbs / Math.max(1, this.#elements),
       relative: this.#sumAbs === 0 ? 0 : this.#sumAbs / this.#sumSize,

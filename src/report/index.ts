@@ -1,6 +1,8 @@
 export type { CalibrationDocument, CalibrationEntry, HeadEntry, SiteCalibration } from './calibration.ts'
 export { summarizeCalibration } from './calibration-text.ts'
 export { changeEntry } from './change.ts'
+export type { ComparisonDocument, LatencyEntry, LayerEntry, OutputEntry } from './comparison.ts'
+export { summarizeComparison } from './comparison-text.ts'
 export { describeModel, describeRun } from './describe.ts'
 export type {
   ChangeEntry,
