@@ -49,6 +49,7 @@ export type {
   ChoiceEntry,
   ComparisonDocument,
   Counts,
+  DifferenceDocument,
   FileEntry,
   Inspection,
   LayerEntry,
@@ -71,6 +72,9 @@ export type { Form, Provider, TargetName } from './targets/index.ts'
 /** Runs two models on the same data and says how near they are, and which operator moves away. Options: `CompareOptions`. */
 export const compare: typeof import('./compare.ts').compare = async (...given) =>
   (await import('./compare.ts')).compare(...given)
+
+/** Says node by node what is different between two models, weights included; neither is run. */
+export const diff: typeof import('./diff.ts').diff = async (...given) => (await import('./diff.ts')).diff(...given)
 
 /** Rewrites every attention softmax of a model to Softmax1 and writes the result. Options: `ConvertOptions`. */
 export const convert: typeof import('./convert.ts').convert = async (...given) =>

@@ -7,6 +7,7 @@ export const commandNames = [
   'quantize',
   'sensitivity',
   'compare',
+  'diff',
   'explain',
   'inspect',
   'passes',

@@ -5,6 +5,7 @@ import type { Arguments, Command, Environment, FlagTable } from './command.ts'
 import { calibrateCommand } from './commands/calibrate.ts'
 import { compareCommand } from './commands/compare.ts'
 import { convertCommand } from './commands/convert.ts'
+import { diffCommand } from './commands/diff.ts'
 import { explainCommand } from './commands/explain.ts'
 import { inspectCommand } from './commands/inspect.ts'
 import { passesCommand } from './commands/passes.ts'
@@ -21,6 +22,7 @@ const commands: readonly Command[] = [
   quantizeCommand,
   sensitivityCommand,
   compareCommand,
+  diffCommand,
   explainCommand,
   inspectCommand,
   passesCommand,

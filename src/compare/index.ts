@@ -2,6 +2,8 @@
 export type { Agreement } from './agreement.ts'
 export type { CompareOptions, Comparison, OutputSimilarity } from './compare-models.ts'
 export { Baseline, compareModels } from './compare-models.ts'
+export type { Detail, GraphChange, ModelDifference } from './diff.ts'
+export { diffModels } from './diff.ts'
 export type { LayerComparison, LayerOptions, LayerSimilarity } from './layers.ts'
 export { compareLayers } from './layers.ts'
 export type { Precision } from './precision.ts'

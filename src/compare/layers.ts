@@ -91,8 +91,8 @@ function notesOf(unlike: number, other: number): string[] {
   ]
 }
 
-async function* firstOf({ samples }: Pick<DataSource, 'samples'>) {
-  for await (const sample of samples()) {
+async function* firstOf(data: Pick<DataSource, 'samples'>) {
+  for await (const sample of data.samples()) {
     yield sample
     return
   }
@@ -272,6 +272,8 @@ const rounding = 64
 const leastUndone = 1e-4
 /** What the errors of several operators leave of each other by chance. */
 const chance = 10
+/** Noise that is no rounding, whatever comes of it. */
+const clear = 0.01
 
 /** Values that hold another quantity in the second model: fed with that of the first, what reads them goes wrong. */
 function undoneBy(rows: readonly Row[]): ReadonlySet<SharedValue> {
@@ -280,19 +282,19 @@ function undoneBy(rows: readonly Row[]): ReadonlySet<SharedValue> {
     rows.map((row) => [row, [noiseOf(row, 'introduced', byValue), noiseOf(row, 'cumulative', byValue)] as const]),
   )
   const undone = new Set<SharedValue>()
-  const isOther = (row: Row | undefined, than: number): row is Row => {
-    const [, cumulative] = (row && noise.get(row)) ?? [0, 0]
-    return cumulative > leastUndone && cumulative > chance * than
+  const explains = (row: Row | undefined, [introduced, cumulative]: readonly [number, number]): row is Row => {
+    const least = Math.max(leastUndone, Math.min(introduced / chance, clear), 3 * cumulative)
+    return ((row && noise.get(row)?.[1]) ?? 0) > least
   }
   for (const row of rows) {
-    const [introduced, cumulative] = noise.get(row) as readonly [number, number]
+    const errors = noise.get(row) as readonly [number, number]
+    const [introduced, cumulative] = errors
     if (introduced < leastUndone || introduced < chance * cumulative) continue
     const open = row.segment.reads.map((value) => byValue.get(value))
     for (let at = open.pop(); open.length > 0 || at !== undefined; at = open.pop()) {
-      if (!isOther(at, cumulative) || undone.has(at.segment.value)) continue
+      if (!explains(at, errors) || undone.has(at.segment.value)) continue
       undone.add(at.segment.value)
-      const [own, total] = noise.get(at) as readonly [number, number]
-      if (own < total / 2) open.push(...at.segment.reads.map((value) => byValue.get(value)))
+      open.push(...at.segment.reads.map((value) => byValue.get(value)))
     }
   }
   return undone

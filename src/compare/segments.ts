@@ -1,5 +1,4 @@
 import type { Model, Node, Value } from '../ir/index.ts'
-import { Facts } from '../ops/index.ts'
 import type { SharedValue } from './shared-values.ts'
 
 /** The operators of the second model between a shared value and the shared values it is made of. */
@@ -7,7 +6,7 @@ export interface Segment {
   readonly value: SharedValue
   /** What makes the value. */
   readonly node: Node
-  /** All of them that depend on an input, in order; the last one is `node`. */
+  /** All of them but constants, in order; the last one is `node`. */
   readonly chain: readonly Node[]
   /** Shared values they read. */
   readonly reads: readonly SharedValue[]
@@ -17,16 +16,15 @@ export interface Segment {
 
 /** A segment for every shared value. */
 export function segmentsOf(model: Model, shared: readonly SharedValue[]): Segment[] {
-  const facts = new Facts()
   const { values } = model.graph
   const byValue = new Map(shared.map((value) => [values.get(value.b) as Value, value]))
   return Array.from(byValue, ([value, entry]) => {
     const node = value.producer as Node
-    return { value: entry, node, ...closureOf(node, byValue, facts) }
+    return { value: entry, node, ...closureOf(node, byValue) }
   })
 }
 
-function closureOf(end: Node, shared: ReadonlyMap<Value, SharedValue>, facts: Facts) {
+function closureOf(end: Node, shared: ReadonlyMap<Value, SharedValue>) {
   const nodes = new Set([end])
   const reads = new Set<SharedValue>()
   const constants = new Set<Value>()
@@ -39,9 +37,8 @@ function closureOf(end: Node, shared: ReadonlyMap<Value, SharedValue>, facts: Fa
       else if (value.initializer) constants.add(value)
     }
   }
-  const isComputed = (node: Node) => node === end || node.outputs.some((value) => value && !facts.isConstant(value))
   const weights = [...constants].reduce((sum, { initializer }) => sum + (initializer?.payload?.byteLength ?? 0), 0)
-  return { chain: [...nodes].filter(isComputed).reverse(), reads: [...reads], weights }
+  return { chain: [...nodes].filter(({ op }) => op !== 'Constant').reverse(), reads: [...reads], weights }
 }
 
 /** What a node reads of its graph, also inside of its nested graphs. */
@@ -56,7 +53,7 @@ function* readsOf(node: Node): Generator<Value> {
 }
 
 /** Bytes of tensors that the runtime gives out at once, in each of the models, and of the weights that it copies. */
-const mostBytes = 1 << 24
+const mostBytes = 1 << 25
 const mostWeights = 1 << 26
 
 /** Segments in groups that are small enough to be run together; `bytesOf` says how much a shared value takes. */

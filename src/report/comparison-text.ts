@@ -49,7 +49,13 @@ function layerRows(layers: readonly LayerEntry[], paint: Paint): string[] {
   const rows = shown.map((layer) => {
     const { op, node, value, chain, cumulative } = layer
     const others = chain.length > 1 ? ` (and ${chain.length - 1} before it)` : ''
-    return [decibels(layer), decibels(cumulative), op, `${node}${others}`, node.includes(value) ? '' : value]
+    return [
+      decibels(layer),
+      decibels(cumulative),
+      op,
+      `${node}${others}`,
+      value.startsWith(node) || node.includes(value) ? '' : value,
+    ]
   })
   const rest = layers.length - shown.length - identical
   const more = rest > 0 ? [`  and ${count(rest, 'tensor')} nearer than these`] : []

@@ -4,6 +4,9 @@ export { changeEntry } from './change.ts'
 export type { ComparisonDocument, LatencyEntry, LayerEntry, OutputEntry } from './comparison.ts'
 export { summarizeComparison } from './comparison-text.ts'
 export { describeModel, describeRun } from './describe.ts'
+export type { DetailEntry, DifferenceDocument, NodeChangeEntry } from './difference.ts'
+export { describeDifference } from './difference.ts'
+export { summarizeDifference } from './difference-text.ts'
 export type {
   ChangeEntry,
   Counts,
