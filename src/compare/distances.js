@@ -17,6 +17,9 @@
  *   inputsA: readonly string[], inputsB: readonly string[], inputsCut: readonly string[] }} Plan
  */
 
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+
 /** A magnitude beyond this stands for "minus infinity", in masks and masked scores. */
 const hidden = 1e30
 /** What stands for it in another precision, a score added to it, is no smaller. */
@@ -116,7 +119,20 @@ export async function work(runs, feeds, plan) {
   const cumulative = distances(a, await runB(given(plan.inputsB), plan.fetchesB), plan.pairs)
   const fed = Object.fromEntries(plan.fed.map(({ from, to }) => [to, a[from]]))
   const introduced = distances(a, await runCut({ ...given(plan.inputsCut), ...fed }, plan.fetchesCut), plan.pairs)
+  collect()
   return cumulative.map((distance, i) => ({ cumulative: distance, introduced: introduced[i] }))
+}
+
+/** @type {(() => void) | undefined} */
+let garbage
+
+/** Frees the tensors of a sample: the runtime owns their memory, of which the collector of garbage sees nothing. */
+function collect() {
+  if (garbage === undefined) {
+    setFlagsFromString('--expose-gc')
+    garbage = /** @type {() => void} */ (runInNewContext('gc'))
+  }
+  garbage()
 }
 
 /**

@@ -1,4 +1,4 @@
-import { withCopy, withFile } from '../calibrate/index.ts'
+import { withEdited } from '../calibrate/index.ts'
 import type { DataSource } from '../data/index.ts'
 import { interrupted } from '../errors.ts'
 import type { Model, Node } from '../ir/index.ts'
@@ -124,9 +124,10 @@ async function alikeOnFirst(
 }
 
 function shapesIn(model: Model, names: readonly string[], data: Pick<DataSource, 'samples'>, { signal }: LayerOptions) {
-  return withCopy(model, async (copy) => {
-    const outputs = giveShapes(copy, names)
-    return withFile(copy, async (path) => {
+  return withEdited(
+    model,
+    (copy) => giveShapes(copy, names),
+    async (path, outputs) => {
       const session = await openSession(path, sessionOptions(signal))
       try {
         for await (const { feeds } of firstOf(data)) {
@@ -137,8 +138,8 @@ function shapesIn(model: Model, names: readonly string[], data: Pick<DataSource,
       } finally {
         await session.close()
       }
-    })
-  })
+    },
+  )
 }
 
 interface Row {
@@ -220,17 +221,6 @@ function withGroup(
           ),
       ),
   )
-}
-
-function withEdited<E, T>(
-  model: Model,
-  edit: (copy: Model) => E,
-  use: (path: string, edited: E) => Promise<T>,
-): Promise<T> {
-  return withCopy(model, (copy) => {
-    const edited = edit(copy)
-    return withFile(copy, (path) => use(path, edited))
-  })
 }
 
 function planOf({ members }: SessionGroup, wanted: readonly SharedValue[], fed: readonly FedInput[]): Plan {

@@ -53,8 +53,8 @@ function* readsOf(node: Node): Generator<Value> {
 }
 
 /** Bytes of tensors that the runtime gives out at once, in each of the models, and of the weights that it copies. */
-const mostBytes = 1 << 25
-const mostWeights = 1 << 26
+const mostBytes = 1 << 24
+const mostWeights = 1 << 24
 
 /** Segments in groups that are small enough to be run together; `bytesOf` says how much a shared value takes. */
 export function grouped(segments: readonly Segment[], bytesOf: (value: SharedValue) => number): Segment[][] {
