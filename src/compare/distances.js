@@ -119,15 +119,18 @@ export async function work(runs, feeds, plan) {
   const cumulative = distances(a, await runB(given(plan.inputsB), plan.fetchesB), plan.pairs)
   const fed = Object.fromEntries(plan.fed.map(({ from, to }) => [to, a[from]]))
   const introduced = distances(a, await runCut({ ...given(plan.inputsCut), ...fed }, plan.fetchesCut), plan.pairs)
-  collect()
+  freeMemory()
   return cumulative.map((distance, i) => ({ cumulative: distance, introduced: introduced[i] }))
 }
 
 /** @type {(() => void) | undefined} */
 let garbage
 
-/** Frees the tensors of a sample: the runtime owns their memory, of which the collector of garbage sees nothing. */
-function collect() {
+/**
+ * Frees what nobody needs any more: tensors, whose memory the runtime owns, so that the collector of garbage sees nothing
+ * of it, and graphs.
+ */
+export function freeMemory() {
   if (garbage === undefined) {
     setFlagsFromString('--expose-gc')
     garbage = /** @type {() => void} */ (runInNewContext('gc'))

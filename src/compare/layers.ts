@@ -6,6 +6,7 @@ import { dtypes } from '../ir/index.ts'
 import type { SessionGroup } from '../runtime/index.ts'
 import { feedsFor, openSession, openTogether } from '../runtime/index.ts'
 import type { Distance, Plan } from './distances.js'
+import { freeMemory } from './distances.js'
 import type { FedInput } from './parts.ts'
 import { cutOut, giveOut, giveShapes } from './parts.ts'
 import type { Segment } from './segments.ts'
@@ -171,6 +172,7 @@ async function run(
       }
     })
     all.push(...rows)
+    freeMemory()
   }
   return all
 }
@@ -211,7 +213,11 @@ function withGroup(
             (copy) => cutOut(copy, segments),
             async (pathCut, fed) => {
               const reducer = new URL('./distances.js', import.meta.url)
-              const group = await openTogether([pathA, pathB, pathCut], { ...sessionOptions(signal), reducer })
+              const group = await openTogether([pathA, pathB, pathCut], {
+                ...sessionOptions(signal),
+                arena: false,
+                reducer,
+              })
               try {
                 await use(group, planOf(group, wanted, fed))
               } finally {

@@ -24,6 +24,8 @@ export interface SessionOptions {
   readonly optimization?: 'disabled' | 'basic' | 'extended' | 'all'
   /** Threads inside an operator; the runtime's own choice when absent. */
   readonly threads?: number
+  /** Whether the runtime keeps memory for the next run, which is faster and takes more of it. Default true. */
+  readonly arena?: boolean
   /** Milliseconds a single call may take; a call that takes longer ends the session. No limit when absent. */
   readonly timeout?: number
   /** Ends the session. */
@@ -146,6 +148,7 @@ function ortOptions(options: SessionOptions): object {
     executionProviders: options.providers ?? ['cpu'],
     graphOptimizationLevel: options.optimization ?? 'all',
     logSeverityLevel: 3,
+    ...(options.arena === false && { enableCpuMemArena: false, enableMemPattern: false }),
     ...(options.threads === undefined ? {} : { intraOpNumThreads: options.threads }),
   }
 }
