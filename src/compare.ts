@@ -1,6 +1,7 @@
 /** Two model files on the same data: outputs, and tensors between them, against tolerances. */
 import type { Granularity } from './calibrate/index.ts'
 import { collect, outliersOf } from './calibrate/index.ts'
+import { checkOptions } from './check-options.ts'
 import type { Broken, Comparison, OutputSimilarity, Precision, Tolerance, Tolerances } from './compare/index.ts'
 import {
   brokenBy,
@@ -18,7 +19,7 @@ import type { DataOptions, DataSource } from './data/index.ts'
 import { openData } from './data/index.ts'
 import { compareInputs, compareOutputUnknown } from './errors.ts'
 import type { Model } from './ir/index.ts'
-import { checkOptions, closeModel, openModel, requireExternalData } from './onnx/index.ts'
+import { closeModel, openModel, requireExternalData } from './onnx/index.ts'
 import { compareKinds } from './option-kinds.ts'
 import { brokenEntry, latencyEntry, layerEntry, outputEntry } from './report/comparison.ts'
 import type { ComparisonDocument, OutlierFigures } from './report/index.ts'

@@ -1,7 +1,7 @@
-import type { InferredOptionTypes } from 'yargs'
 import type { Tolerance, Tolerances } from '../compare/index.ts'
+import type { ValuesOf } from '../config/flag.ts'
+import { grouped } from '../config/flag.ts'
 import { usage } from '../errors.ts'
-import { grouped } from './flags.ts'
 
 const byOutput = (describe: string) => ({ type: 'string', array: true, requiresArg: true, describe }) as const
 
@@ -14,7 +14,7 @@ export const toleranceFlags = grouped('Tolerances ([OUTPUT:]NUMBER, may be repea
   'min-top1': byOutput('Least share of rows with the same best class, where an output is a distribution'),
 })
 
-type ToleranceArguments = Partial<InferredOptionTypes<typeof toleranceFlags>>
+type ToleranceArguments = Partial<ValuesOf<typeof toleranceFlags>>
 
 /** The tolerances that the flags name. Throws `usage` where one is no number. */
 export function tolerancesOf(flags: ToleranceArguments): Tolerances {

@@ -47,6 +47,7 @@ const data: DataSource = {
     synthetic: true,
     hash: '',
   },
+  files: [],
   notes: [],
   size: samples,
   skipped: [],

@@ -1,7 +1,8 @@
+import type { FlagTable } from '../../config/flag.ts'
+import { grouped } from '../../config/flag.ts'
 import { exitCodes } from '../../errors.ts'
-import type { Arguments, FlagTable } from '../command.ts'
+import type { Arguments } from '../command.ts'
 import { defineCommand } from '../command.ts'
-import { grouped } from '../flags.ts'
 import { printJson } from '../results.ts'
 import { paintFor } from '../terminal.ts'
 
