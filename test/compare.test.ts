@@ -180,6 +180,12 @@ describe.runIf(canRun)('compare', () => {
     expect((await run('compare', a, a, '--data', lines(), '--min-cosine', '0.9', '--samples', '2')).code).toBe(0)
     const other = await run('compare', a, exported('bert.eager.ts14'), '--data', lines())
     expect(other.err).toContain('"input_ids"')
+    await expect(compare(a, exported('bert.eager.ts14'), { data: lines() })).rejects.toMatchObject({
+      code: 'compare-inputs',
+    })
+    await expect(compare(a, a, { data: lines(), tolerances: { logit: { atol: 1 } } })).rejects.toMatchObject({
+      code: 'compare-output-unknown',
+    })
     expect(other.code).toBe(2)
     expect((await run('compare', a, a)).code).toBe(2)
   })

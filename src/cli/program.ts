@@ -118,7 +118,8 @@ function withPositionals(builder: Argv, { usage, flags }: Command): Argv {
 function checkRepeated(args: Readonly<Record<string, unknown>>): true {
   const [word] = args._ as readonly unknown[]
   const command = commands.find((candidate) => nameOf(candidate) === word) ?? convertCommand
-  for (const [name, flag] of Object.entries({ ...commonFlags, ...command.flags })) {
+  const flags: FlagTable = { ...commonFlags, ...command.flags }
+  for (const [name, flag] of Object.entries(flags)) {
     if (flag.array !== true && Array.isArray(args[name])) throw usage(`--${name} is given more than once`)
   }
   return true
