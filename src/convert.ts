@@ -84,8 +84,14 @@ export async function convert(input: ModelInput, options: ConvertOptions = {}): 
 const oldestOpset = 7
 
 /** Runs the passes over the model, in place. */
-function rewrite(model: Model, target: TargetChoice, { sink }: SinkPlan, options: ConvertOptions): PipelineResult {
-  const { form, stopAfter, onProgress } = options
+function rewrite(
+  model: Model,
+  target: TargetChoice,
+  { sink, headScale }: SinkPlan,
+  options: ConvertOptions,
+): PipelineResult {
+  const { stopAfter, onProgress } = options
+  const form = formOf(options)
   const dumpText = options.dump === undefined ? undefined : dumpInto(options.dump)
   dumpText?.('input', model)
   onProgress?.('convert', 0, passes.length)
@@ -94,11 +100,26 @@ function rewrite(model: Model, target: TargetChoice, { sink }: SinkPlan, options
     onProgress?.('convert', passes.findIndex(({ name }) => name === pass) + 1, passes.length)
   }
   const policies = policiesOf(options)
-  const run = runPipeline(model, passes, { target, policies, sink, form, stopAfter, dump, ...switchesOf(options) })
+  const run = runPipeline(model, passes, {
+    target,
+    policies,
+    sink,
+    headScale,
+    form,
+    stopAfter,
+    dump,
+    ...switchesOf(options),
+  })
   for (const pattern of unmatched(options, [...run.report.sites.values()])) {
     run.report.warn('pattern-unused', patternUnused(pattern))
   }
   return run
+}
+
+/** The protocol computes Softmax1 by its definition, so that its probabilities are a value with a quantizer of its own. */
+function formOf({ form, quantize }: ConvertOptions): ConvertOptions['form'] {
+  const isPublished = typeof quantize === 'object' && quantize.protocol !== undefined
+  return form ?? (isPublished ? 'primitives' : undefined)
 }
 
 /** A fault in the middle of the work is the input's where the input has it, too. */

@@ -784,6 +784,18 @@ export function quantizationNothing(products: number): ConvertError {
   )
 }
 
+/** A protocol quantizes values that were not observed. */
+export function quantizationUncalibrated(count: number, value: string): ConvertError {
+  const which = count === 1 ? `"${value}"` : `${count} values that are to be quantized, such as "${value}"`
+  return new ConvertError(
+    'quantization-uncalibrated',
+    'data',
+    `the calibration table has no range of ${which}`,
+    { value },
+    'Calibrate with --protocol outeffhop, or with --all.',
+  )
+}
+
 /** The outputs of a quantized model do not resemble those of the model it was made of. */
 export function quantizationUnlike(cosine: number, least: number, blame: string | undefined): ConvertError {
   return new ConvertError(

@@ -43,6 +43,7 @@ export const convertKinds: Readonly<Record<keyof ConvertOptions, OptionKind>> = 
   maxChange: optionKinds.number,
   sinkQuantile: optionKinds.number,
   acceptDrift: optionKinds.flag,
+  foldScale: optionKinds.flag,
   optimize: optionKinds.flag,
   quantize: {
     what: 'the name of a recipe, or an object of settings',
@@ -78,10 +79,13 @@ const dataKinds: Readonly<Record<keyof DataOptions, OptionKind>> = {
 /** What the settings of a quantization can be. */
 export const quantizationKinds: Readonly<Record<keyof QuantizationOptions, OptionKind>> = {
   recipe: optionKinds.text,
+  protocol: optionKinds.text,
   alpha: optionKinds.number,
   smooth: optionKinds.flag,
   symmetrize: optionKinds.flag,
   biasCorrection: optionKinds.flag,
+  softmaxCorrection: optionKinds.flag,
+  preDequantize: optionKinds.flag,
   range: {
     what: 'the name of a method, or { percentile }',
     accepts: (value) => typeof value === 'string' || optionKinds.settings.accepts(value),

@@ -25,6 +25,7 @@ import { mostAccurate, recipeAsked, tryRecipes } from './recipe-search.ts'
 import { QuantizationRefused } from './refused.ts'
 import type { ChoiceEntry, QuantizationDocument } from './report/index.ts'
 import { describeModel, describeQuantization, finite, quantizationEntry } from './report/index.ts'
+import { sessionOptionsFor, trapWarnings } from './runtime-traps.ts'
 import { fewestInFloat, rank } from './sensitivity.ts'
 
 export type { QuantizeOptions, QuantizePhase } from './quantization-options.ts'
@@ -90,17 +91,19 @@ class Quantizer {
     const quantization = await calibrated.quantize(settings, data?.calibration)
     writeChoice(this.#model, made)
     warnOfFloat(quantization, made, calibrated)
+    calibrated.report.warnings.push(...trapWarnings(this.#model, settings))
     const finish = (quality: Comparison | undefined, files: readonly SavedFile[]) =>
       describeQuantization({
         model: described,
         calibration: this.#calibrationEntry(calibrated),
-        quantization: quantizationEntry(
-          made.recipe,
-          made.entry,
-          quantization.products,
-          quality,
-          files.length === 0 ? undefined : files.reduce((sum, file) => sum + file.bytes, 0) / this.#bytes,
-        ),
+        quantization: quantizationEntry({
+          recipe: made.recipe,
+          choice: made.entry,
+          products: quantization.products,
+          comparison: quality,
+          sizeRatio: files.length === 0 ? undefined : files.reduce((sum, file) => sum + file.bytes, 0) / this.#bytes,
+          sessionOptions: sessionOptionsFor(settings),
+        }),
         files,
         passes: calibrated.runs.map(({ pass, stage, changed }) => ({ pass, stage, changed })),
         notes: [...(source?.notes ?? [])],
@@ -126,9 +129,16 @@ class Quantizer {
       recipe === 'auto' ? choiceIn(this.#model) : recipe?.endsWith('.onnx') ? choiceInFile(recipe) : undefined
     // Made-up inputs say nothing of the accuracy that recipes have.
     const name = written?.recipe ?? recipeAsked(this.#options, data !== undefined)
+    if (this.#options.protocol !== undefined && (name === 'auto' || maxDrop !== undefined))
+      throw usage(
+        `${name === 'auto' ? '--recipe auto' : '--max-drop'} contradicts --protocol`,
+        'Leave one of them out.',
+      )
     const isStatic = name === 'auto' || choicesOf(name).recipe === 'int8'
     if (isStatic && data === undefined && !synthetic && calibration === undefined)
       throw usage('there is no data', 'Name it with --data SOURCE, or a table with --calibration TABLE.')
+    if (this.#options.softmaxCorrection && data === undefined && !synthetic)
+      throw usage('--softmax-correction needs data to measure on', 'Name it with --data SOURCE.')
     if (maxDrop !== undefined && data === undefined)
       throw usage('--max-drop needs data to measure on', 'Name it with --data SOURCE.')
     if (maxDrop !== undefined && !(maxDrop >= 0)) throw usage(`--max-drop is a number from 0 on, not ${maxDrop}`)
@@ -139,7 +149,9 @@ class Quantizer {
   #calibrated({ name }: Asked, data: DataSource | undefined): Promise<Calibrated> {
     const { range } = this.#options
     const histograms =
-      range === undefined ? name === 'auto' || clips(name) : range !== 'min-max' && range !== 'moving-average'
+      range === undefined
+        ? this.#options.protocol === undefined && (name === 'auto' || clips(name))
+        : range !== 'min-max' && range !== 'moving-average'
     const ranges = name === 'auto' || choicesOf(name).recipe.startsWith('int8')
     return Calibrated.of(this.#task.file, this.#model, { data, ranges, histograms }, this.#options)
   }

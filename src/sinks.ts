@@ -10,13 +10,15 @@ import { sinkOf } from './options.ts'
 import { ConversionRefused } from './refused.ts'
 import type { MeasuredChange, OutlierFigures, ReportDocument, SiteChange } from './report/index.ts'
 import { changeEntry } from './report/index.ts'
-import type { SinkOf } from './rewrite/index.ts'
+import type { HeadScaleOf, SinkOf } from './rewrite/index.ts'
 
 /** What sinks there will be, and what they are known to change. */
 export interface SinkPlan {
   /** In words: `calibrated`, `zero`, `zero, not verified`, `by site`, or the number. */
   readonly words: string | number
   readonly sink: number | SinkOf
+  /** What heads are multiplied by to have the mean they had; undefined where that was not asked for. */
+  readonly headScale: HeadScaleOf | undefined
   readonly calibration: Calibration | undefined
   /** What the sink of a converted site changes, by the rows that were seen; undefined for a site that was not observed. */
   changeOf(site: { readonly output: string; readonly sink: SiteSink }): SiteChange | undefined
@@ -44,10 +46,12 @@ export async function planSinks(model: Model, options: ConvertOptions): Promise<
   const calibration = await calibrationFor(model, options)
   const { sink = calibration === undefined ? 'zero' : 'calibrated' } = options
   if (sink === 'calibrated' && calibration === undefined) throw sinkWithoutCalibration()
+  checkFold(options, sink, calibration)
   if (calibration === undefined) {
     return {
       words: words(sink, false),
       sink: fixed(sink),
+      headScale: undefined,
       calibration,
       changeOf: () => undefined,
       describe: (document) => document,
@@ -63,9 +67,15 @@ export async function planSinks(model: Model, options: ConvertOptions): Promise<
     const heads = rowsOf(site, model, seen)?.map((head) => calibratedSink(head, target))
     return heads === undefined ? 0 : complete(heads)
   }
+  const fixedSink = sink === 'zero' || sink === 'calibrated' ? 0 : sink
+  const scaleOf: HeadScaleOf = (site) => {
+    const heads = rowsOf(site, model, seen)?.map((head, i) => changeOf(head, sinkAt(fixedSink, site, i)))
+    return heads?.map((change) => 1 / (change?.gate ?? 1))
+  }
   return {
     words: words(sink, true),
     sink: sink === 'calibrated' ? calibrated : fixed(sink),
+    headScale: options.foldScale ? scaleOf : undefined,
     calibration,
     changeOf({ output, sink: given }) {
       const heads = seen.get(output)
@@ -123,6 +133,22 @@ function complete(sinks: readonly (number | undefined)[]): number | readonly num
   const lowest = known.length === 0 ? 0 : Math.min(...known)
   const all = sinks.map((sink) => sink ?? lowest)
   return all.length === 1 ? (all[0] as number) : all
+}
+
+function sinkAt(sink: number | SinkOf, site: Site, head: number): number {
+  const given = typeof sink === 'function' ? sink(site) : sink
+  return typeof given === 'number' ? given : (given[head] as number)
+}
+
+function checkFold({ foldScale }: ConvertOptions, sink: unknown, calibration: Calibration | undefined): void {
+  if (!foldScale) return
+  if (sink === 'calibrated')
+    throw usage('calibrated sinks leave heads their scale', 'Leave --fold-scale out, or ask for --sinks zero.')
+  if (calibration === undefined)
+    throw usage(
+      '--fold-scale needs to know what the sink takes',
+      'Give data with --data, or a table with --calibration.',
+    )
 }
 
 function checkSource({ calibration, data, maxChange, sinkQuantile }: ConvertOptions): void {

@@ -52,6 +52,10 @@ export const convertFlags = {
       describe: 'Share of the rows that may change more; default 0.1%',
     },
     'accept-drift': { type: 'boolean', describe: 'Convert also where heads lose more than 3 % of their output' },
+    'fold-scale': {
+      type: 'boolean',
+      describe: 'With --sinks zero or a number: give heads the mean they had, 1/E[g] in the weights of a projection',
+    },
     optimize: {
       type: 'boolean',
       describe: 'Fold scalar arithmetic around convolutions into them: the same function in fewer steps',
@@ -109,6 +113,7 @@ export function convertOptions(args: Partial<ValuesOf<typeof convertFlags>>): Co
     sinkQuantile: shareOf('sink-quantile', args['sink-quantile']),
     quantize: args.quantize === undefined ? undefined : { ...quantizationOptions(args), recipe: args.quantize },
     acceptDrift: args['accept-drift'],
+    foldScale: args['fold-scale'],
     targetVersion: args['target-version'],
     externalData: args['external-data'],
     dryRun: args['dry-run'],

@@ -22,7 +22,13 @@ export type {
 export { finite, isAllSoftmax1, unconverted } from './document.ts'
 export type { Inspection } from './inspection.ts'
 export { describeInspection, inspectModel } from './inspection.ts'
-export type { ChoiceEntry, ProductEntry, QuantizationDocument, QuantizationEntry } from './quantization.ts'
+export type {
+  ChoiceEntry,
+  ProductEntry,
+  QuantizationDocument,
+  QuantizationEntry,
+  SessionOptionEntry,
+} from './quantization.ts'
 export { describeQuantization, quantizationEntry } from './quantization.ts'
 export { summarizeQuantization } from './quantization-text.ts'
 export type { SensitivityDocument, SensitivityEntry } from './sensitivity.ts'

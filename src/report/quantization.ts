@@ -22,6 +22,13 @@ export interface ChoiceEntry {
   readonly keepFloat: readonly string[]
 }
 
+/** A setting for sessions on the result: `extra.session` of onnxruntime-node, `add_session_config_entry` in Python. */
+export interface SessionOptionEntry {
+  readonly key: string
+  readonly value: string
+  readonly why: string
+}
+
 export interface QuantizationEntry {
   /** By name: what `--recipe` takes. */
   readonly recipe: string
@@ -40,6 +47,8 @@ export interface QuantizationEntry {
   /** Bytes and time of the result over those of the input; null where it was not written or not run. */
   readonly sizeRatio: number | null
   readonly latencyRatio: number | null
+  /** What sessions on the result can be given, where it matters. */
+  readonly sessionOptions: readonly SessionOptionEntry[]
   readonly products: readonly ProductEntry[]
 }
 
@@ -56,13 +65,15 @@ export interface QuantizationDocument {
   readonly warnings: readonly Warning[]
 }
 
-export function quantizationEntry(
-  recipe: string,
-  choice: ChoiceEntry,
-  products: readonly ProductReport[],
-  comparison: Comparison | undefined,
-  sizeRatio: number | undefined,
-): QuantizationEntry {
+/** What is known of a quantization when its report is written. */
+export interface QuantizationFacts extends Pick<QuantizationEntry, 'recipe' | 'choice' | 'sessionOptions'> {
+  readonly products: readonly ProductReport[]
+  readonly comparison: Comparison | undefined
+  readonly sizeRatio: number | undefined
+}
+
+export function quantizationEntry(facts: QuantizationFacts): QuantizationEntry {
+  const { recipe, choice, products, comparison, sizeRatio, sessionOptions } = facts
   const quantized = products.filter((product) => product.quantized).length
   const { all, latencyRatio } = comparison ?? {}
   return {
@@ -72,7 +83,7 @@ export function quantizationEntry(
       : null,
     sizeRatio: sizeRatio ?? null,
     latencyRatio: latencyRatio === undefined ? null : finite(latencyRatio),
-    products,
+    ...{ sessionOptions, products },
   }
 }
 

@@ -5,6 +5,7 @@ import { dataFlags, dataRequest, shardFlag } from '../../config/data-flags.ts'
 import type { FlagTable } from '../../config/flag.ts'
 import { grouped } from '../../config/flag.ts'
 import { exitCodes, usage } from '../../errors.ts'
+import { protocols } from '../../quantize/recipes.ts'
 import type { Arguments, Environment } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { progressOn } from '../progress.ts'
@@ -30,6 +31,12 @@ const flags = {
       describe: 'What ranges can be made of the table: all methods (default), or the two that need no histogram',
     },
     all: { type: 'boolean', describe: 'Observe every float, not only what meets a weight' },
+    protocol: {
+      type: 'string',
+      choices: protocols,
+      requiresArg: true,
+      describe: 'Observe what the published protocol needs: running extremes of every float',
+    },
     moments: { type: 'boolean', describe: 'Observe kurtosis and infinity norm' },
     granularity: {
       type: 'string',
@@ -58,6 +65,8 @@ async function observe(args: Given, { world, signal }: Environment): Promise<num
   if (extra !== undefined) throw usage(`"${extra}" is one argument too many`, 'One model at a time.')
   if (args.granularity !== undefined && !args.moments)
     throw usage('--granularity is about --moments, which is not given')
+  if (args.protocol !== undefined && args.method !== undefined && args.method !== 'moving-average')
+    throw usage(`--method ${args.method} contradicts --protocol ${args.protocol}`, 'It takes the moving average.')
   const request = dataRequest(args, signal)
   if (request === undefined) throw usage('there is no data', 'Name it with --data SOURCE.')
   const { calibrate } = await import('../../calibrate.ts')
@@ -71,7 +80,7 @@ async function observe(args: Given, { world, signal }: Environment): Promise<num
   const options: CalibrateOptions = {
     ...{ ...request.options, signal, onProgress },
     ...{ output: args.output ?? tableBeside(args.model), overwrite: args.overwrite, resume: args.resume },
-    ...{ all: args.all ?? false, histograms: (args.method ?? 'all') === 'all' },
+    ...{ all: args.all ?? args.protocol !== undefined, histograms: histogramsOf(args) },
     moments: args.moments ? (args.granularity ?? 'sequence') : undefined,
   }
   try {
@@ -81,6 +90,10 @@ async function observe(args: Given, { world, signal }: Environment): Promise<num
   } finally {
     progress.end()
   }
+}
+
+function histogramsOf({ method, protocol }: Given): boolean {
+  return (method ?? (protocol === undefined ? 'all' : 'moving-average')) === 'all'
 }
 
 async function merge(args: Given, { world }: Environment): Promise<number> {
