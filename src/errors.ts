@@ -250,6 +250,28 @@ export function checkUnrecordable(option: string): ConvertError {
   )
 }
 
+/** The second of two models needs an input that the first does not have. */
+export function compareInputs(names: readonly string[]): ConvertError {
+  return new ConvertError(
+    'compare-inputs',
+    'usage',
+    `the second model needs ${names.map((name) => `"${name}"`).join(', ')}, which the first model has no input for`,
+    {},
+    'Compare models with the same inputs, and name the one with more of them first.',
+  )
+}
+
+/** A tolerance is for an output that is not there. */
+export function compareOutputUnknown(name: string, outputs: readonly string[]): ConvertError {
+  return new ConvertError(
+    'compare-output-unknown',
+    'usage',
+    `there is a tolerance for "${name}", which is no output of the first model`,
+    {},
+    `It has: ${outputs.map((output) => `"${output}"`).join(', ')}.`,
+  )
+}
+
 /** A config file cannot be read, or gives no settings. */
 export function configUnreadable(path: string, why: string, cause?: unknown): ConvertError {
   return new ConvertError(

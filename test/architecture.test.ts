@@ -21,7 +21,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   runtime: ['onnx', 'ir'],
   data: ['onnx', 'runtime', 'ir'],
   calibrate: ['data', 'onnx', 'runtime', 'attention', 'rewrite', 'quantize', 'ops', 'ir'],
-  compare: ['data', 'runtime', 'ir'],
+  compare: ['calibrate', 'data', 'onnx', 'runtime', 'rewrite', 'ops', 'ir'],
   emit: ['onnx', 'ir'],
   cache: ['onnx', 'runtime', 'ir'],
   // C++ and CUDA: imports nothing, and nothing imports it.

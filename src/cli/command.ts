@@ -7,6 +7,8 @@ export const commandNames = [
   'quantize',
   'sensitivity',
   'check',
+  'compare',
+  'diff',
   'cache',
   'explain',
   'inspect',

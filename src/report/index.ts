@@ -4,7 +4,12 @@ export { changeEntry } from './change.ts'
 export type { CheckDocument, CheckedFact, CheckedModel, FactGroup } from './check.ts'
 export { checkAnnotations, checkJunit, checkSummary } from './check-ci.ts'
 export { summarizeCheck } from './check-text.ts'
+export type { ComparisonDocument, LatencyEntry, LayerEntry, OutputEntry } from './comparison.ts'
+export { summarizeComparison } from './comparison-text.ts'
 export { describeModel, describeRun } from './describe.ts'
+export type { DetailEntry, DifferenceDocument, NodeChangeEntry } from './difference.ts'
+export { describeDifference } from './difference.ts'
+export { summarizeDifference } from './difference-text.ts'
 export type {
   ChangeEntry,
   Counts,
