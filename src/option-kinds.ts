@@ -89,6 +89,7 @@ export const quantizationKinds: Readonly<Record<keyof QuantizationOptions, Optio
   convolutions: optionKinds.flag,
   keepFloat: optionKinds.names,
   minCosine: optionKinds.number,
+  maxDrop: optionKinds.number,
 }
 
 /** What the options of `quantize` can be. */
@@ -103,6 +104,5 @@ export const quantizeKinds: Readonly<Record<keyof QuantizeOptions, OptionKind>> 
   externalData: oneOf(externalDataModes),
   hash: optionKinds.flag,
   optimize: optionKinds.flag,
-  maxDrop: optionKinds.number,
   onProgress: optionKinds.work,
 }

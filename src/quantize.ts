@@ -1,6 +1,7 @@
 /** Quantization on one screen: observe, migrate outliers, quantize, write, compare with the input on data it has not seen. */
 import { basename, dirname, extname, join } from 'node:path'
-import { Calibrated } from './calibrated.ts'
+import { withCopy } from './calibrate/index.ts'
+import { Calibrated, quantizeUnseen } from './calibrated.ts'
 import type { Choice } from './choice.ts'
 import { choiceIn, choiceInFile, writeChoice } from './choice.ts'
 import type { Comparison } from './compare/index.ts'
@@ -16,7 +17,7 @@ import type { SavedFile } from './onnx/index.ts'
 import { checkOptions, closeModel, modelSize, openModel, requireExternalData, saveModel } from './onnx/index.ts'
 import { quantizeKinds } from './option-kinds.ts'
 import type { QuantizeOptions } from './quantization-options.ts'
-import { settingsOf } from './quantization-options.ts'
+import { leastCosine, settingsOf } from './quantization-options.ts'
 import type { Quantization, QuantizationSettings } from './quantize/index.ts'
 import { choicesOf, clips } from './quantize/index.ts'
 import type { Attempt } from './recipe-search.ts'
@@ -24,6 +25,7 @@ import { mostAccurate, recipeAsked, tryRecipes } from './recipe-search.ts'
 import { QuantizationRefused } from './refused.ts'
 import type { ChoiceEntry, QuantizationDocument } from './report/index.ts'
 import { describeModel, describeQuantization, finite, quantizationEntry } from './report/index.ts'
+import type { Report } from './rewrite/index.ts'
 import { fewestInFloat, rank } from './sensitivity.ts'
 
 export type { QuantizeOptions, QuantizePhase } from './quantization-options.ts'
@@ -63,6 +65,27 @@ export function quantizeModel(task: QuantizationTask, options: QuantizeOptions):
   return new Quantizer(task, options).run()
 }
 
+/** What {@link quantizeModel} would make of an opened model, which stays as it is, were every value within finite bounds. */
+export async function planQuantization(
+  model: Model,
+  options: QuantizeOptions,
+): Promise<Pick<QuantizationDocument, 'quantization' | 'requires' | 'files' | 'passes' | 'warnings'>> {
+  const { synthetic, data } = options
+  const asked = recipeAsked(options, data !== undefined && !synthetic)
+  const settings = settingsOf(options, asked === 'auto' ? 'int8' : asked)
+  const by = options.recipe === undefined ? 'default' : 'asked'
+  return withCopy(model, async (copy) => {
+    const { quantization, report, runs } = quantizeUnseen(copy, settings, options)
+    const choice: ChoiceEntry = { by, tried: [], keepFloat: [] }
+    return {
+      quantization: quantizationEntry(asked, choice, quantization.products, undefined, undefined),
+      requires: requiresOf(report),
+      ...{ files: [], warnings: report.warnings },
+      passes: runs.map(({ pass, stage, changed }) => ({ pass, stage, changed })),
+    }
+  })
+}
+
 /** One run of {@link quantize}. */
 class Quantizer {
   readonly #task: QuantizationTask
@@ -78,7 +101,7 @@ class Quantizer {
   }
 
   async run(): Promise<QuantizationDocument> {
-    const { data: spec, synthetic, minCosine = 0.95 } = this.#options
+    const { data: spec, synthetic, minCosine = leastCosine } = this.#options
     const asked = this.#asked()
     const described = await describeModel(this.#model, this.#options)
     const source = spec === undefined && !synthetic ? undefined : await openData(spec, this.#model, this.#options)
@@ -88,11 +111,13 @@ class Quantizer {
     const settings = withFloat(settingsOf(this.#options, made.recipe), made.keepFloat)
     const quantization = await calibrated.quantize(settings, data?.calibration)
     writeChoice(this.#model, made)
+    calibrated.check()
     warnOfFloat(quantization, made, calibrated)
     const finish = (quality: Comparison | undefined, files: readonly SavedFile[]) =>
       describeQuantization({
         model: described,
         calibration: this.#calibrationEntry(calibrated),
+        requires: requiresOf(calibrated.report),
         quantization: quantizationEntry(
           made.recipe,
           made.entry,
@@ -121,10 +146,11 @@ class Quantizer {
   /** What is to be chosen, and by whom; what is written in a model is not searched again. */
   #asked(): Asked {
     const { data, synthetic, calibration, recipe, maxDrop } = this.#options
-    const written =
-      recipe === 'auto' ? choiceIn(this.#model) : recipe?.endsWith('.onnx') ? choiceInFile(recipe) : undefined
     // Made-up inputs say nothing of the accuracy that recipes have.
-    const name = written?.recipe ?? recipeAsked(this.#options, data !== undefined)
+    const file = recipe?.endsWith('.onnx') ? choiceInFile(recipe) : undefined
+    const wanted = file?.recipe ?? recipeAsked(this.#options, data !== undefined)
+    const written = wanted === 'auto' ? choiceIn(this.#model) : file
+    const name = written?.recipe ?? wanted
     const isStatic = name === 'auto' || choicesOf(name).recipe === 'int8'
     if (isStatic && data === undefined && !synthetic && calibration === undefined)
       throw usage('there is no data', 'Name it with --data SOURCE, or a table with --calibration TABLE.')
@@ -138,7 +164,7 @@ class Quantizer {
   #calibrated({ name }: Asked, data: DataSource | undefined): Promise<Calibrated> {
     const { range } = this.#options
     const histograms =
-      range === undefined ? name === 'auto' || clips(name) : range !== 'min-max' && range !== 'moving-average'
+      range === undefined ? name !== 'auto' && clips(name) : range !== 'min-max' && range !== 'moving-average'
     const ranges = name === 'auto' || choicesOf(name).recipe.startsWith('int8')
     return Calibrated.of(this.#task.file, this.#model, { data, ranges, histograms }, this.#options)
   }
@@ -206,6 +232,10 @@ interface Asked {
 
 interface Made extends Choice {
   readonly entry: ChoiceEntry
+}
+
+function requiresOf({ runtime }: Report): QuantizationDocument['requires'] {
+  return { runtime: runtime?.version ?? null, reasons: runtime === null ? [] : [runtime.reason] }
 }
 
 function withFloat(settings: QuantizationSettings, names: readonly string[]): QuantizationSettings {

@@ -72,7 +72,8 @@ export class Layout {
   /** Before something was put beside what was there, along (negative) axes on which no channel depends. */
   beforeLonger(axes: readonly number[], shape: readonly Size[]): Layout | undefined {
     const rank = this.axes.length
-    if (shape.length !== rank || axes.some((axis) => this.axes[rank + axis]?.some(({ index }) => index))) return undefined
+    if (shape.length !== rank || axes.some((axis) => this.axes[rank + axis]?.some(({ index }) => index)))
+      return undefined
     return new Layout(this.axes.map((old, i) => (axes.includes(i - rank) ? [{ size: shape[i] as Size }] : old)))
   }
 
@@ -80,7 +81,10 @@ export class Layout {
    * The values [.., T, Hkv*D] or [.., Hkv, T, D] behind attention of more queries or fewer, and of as many heads or more:
    * neighbours share the values of one.
    */
-  beforeAttention(shape: readonly Size[], heads: { readonly own: number; readonly values: number }): Layout | undefined {
+  beforeAttention(
+    shape: readonly Size[],
+    heads: { readonly own: number; readonly values: number },
+  ): Layout | undefined {
     const rows = this.axes.at(-2)
     const merged = shape.length === 3
     if (shape.length !== this.axes.length || rows === undefined || rows.some(({ index }) => index)) return undefined

@@ -8,8 +8,14 @@ export interface Migration {
   readonly shift: Float64Array
 }
 
-/** Below this part of the largest, a magnitude counts as this part: dead channels take no part in the balance. */
+/** Below this part of the largest, a magnitude counts as the mean of the others: dead channels take no part in the balance. */
 const floor = 1e-5
+
+/**
+ * Below this part of the mean, a magnitude counts as this part where ranges are taken while the model runs: a channel that
+ * was nearly dead at calibration would set the range of all when it wakes up. A range of calibration clips it.
+ */
+const dynamicFloor = 0.1
 
 /**
  * How much of each channel's size moves from the activation into the weights that read it.
@@ -19,12 +25,12 @@ const floor = 1e-5
  *
  * `shift_j = (min_j + max_j) / 2` where `symmetric`. Source: the symmetrization of OutlierTune (arXiv 2406.18832).
  *
- * Channels of one `group` get one scale.
+ * Channels of one `group` get one scale; `dynamic` says that ranges are not those of calibration.
  */
 export function migrationOf(
   channels: ChannelStatistics,
   products: readonly Pick<WeightProduct, 'tensor' | 'inputAxis'>[],
-  { alpha, symmetric, group }: { alpha: number; symmetric: boolean; group?: Int32Array | undefined },
+  { alpha, symmetric, group, dynamic = false }: MigrationSettings,
 ): Migration | undefined {
   const { min, max } = channels
   const shift = symmetric ? min.map((low, j) => (low + (max[j] as number)) / 2) : new Float64Array(min.length)
@@ -34,6 +40,7 @@ export function migrationOf(
       min.map((_, j) => Math.max(centred(min, j), centred(max, j))),
       group,
     ),
+    dynamic ? dynamicFloor : 0,
   )
   const weights = new Float64Array(min.length)
   for (const { tensor, inputAxis } of products)
@@ -43,6 +50,13 @@ export function migrationOf(
   const log = activation.map((a, j) => alpha * Math.log(a) - (1 - alpha) * Math.log(weight[j] as number))
   const mean = log.reduce((sum, x) => sum + x, 0) / log.length
   return { scale: log.map((x) => Math.exp(x - mean)), shift }
+}
+
+export interface MigrationSettings {
+  readonly alpha: number
+  readonly symmetric: boolean
+  readonly group?: Int32Array | undefined
+  readonly dynamic?: boolean | undefined
 }
 
 /** The largest of each group in the place of its members. */
@@ -56,8 +70,11 @@ function shared(values: Float64Array, group: Int32Array | undefined): Float64Arr
   return values.map((_, j) => largest.get(group[j] as number) as number)
 }
 
-/** Undefined where nothing is larger than 0, or something is not a number. */
-function raised(values: Float64Array): Float64Array | undefined {
+/** Undefined where nothing is larger than 0, or something is not a number; nothing is below `least` times the mean. */
+function raised(values: Float64Array, least = 0): Float64Array | undefined {
   const largest = values.reduce((a, b) => Math.max(a, b), 0)
-  return largest > 0 && Number.isFinite(largest) ? values.map((x) => Math.max(x, largest * floor)) : undefined
+  if (!(largest > 0 && Number.isFinite(largest))) return undefined
+  const alive = values.filter((x) => x > largest * floor)
+  const mean = Math.exp(alive.reduce((sum, x) => sum + Math.log(x), 0) / alive.length)
+  return values.map((x) => (x > largest * floor ? Math.max(x, least * mean) : mean))
 }

@@ -19,10 +19,11 @@ export function summarizeQuantization(document: QuantizationDocument, paint: Pai
 }
 
 /** What was quantized and what was not, and how the result does. */
-export function quantizationLines(entry: QuantizationEntry, paint: Paint): string[] {
+export function quantizationLines(entry: QuantizationEntry, paint: Paint, dryRun = false): string[] {
   const { recipe, quantized, float } = entry
-  const counts = paint.strong(`${count(quantized, 'product')} quantized (${recipe}), ${float} left in float.`)
-  return [...choiceLines(entry, paint), ...floatRows(entry, paint), counts, ...qualityLines(entry)]
+  const verb = dryRun ? 'would be quantized' : 'quantized'
+  const counts = paint.strong(`${count(quantized, 'product')} ${verb} (${recipe}), ${float} left in float.`)
+  return [...choiceLines(entry, paint), ...floatRows(entry, paint), counts, ...(dryRun ? [] : qualityLines(entry))]
 }
 
 /** The recipes that were tried, and what stays in float for accuracy. */

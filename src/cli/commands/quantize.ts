@@ -29,13 +29,8 @@ const flags = {
       type: 'string',
       requiresArg: true,
       describe:
-        'What becomes an integer: int8 (default), int8-dynamic, weights-int8, weights-int4; auto: the most accurate ' +
-        'variant of int8 on part of the data; or a quantized model, whose choices are made again',
-    },
-    'max-drop': {
-      type: 'number',
-      requiresArg: true,
-      describe: 'Keep as few products in float as bring 1 - cosine on held-out data down to this',
+        'What becomes an integer: int8, int8-dynamic, weights-int8, weights-int4; auto (default with data): the first ' +
+        'or the most accurate variant of int8 that does on part of it; or a quantized model, whose choices are made again',
     },
     optimize: { type: 'boolean', describe: 'Do not fold scalar arithmetic around convolutions into them' },
   }),
@@ -76,7 +71,7 @@ function optionsOf(args: Arguments<typeof flags>, signal: AbortSignal): Quantize
     ...request?.options,
     data: request?.spec,
     ...quantizationOptions(args),
-    ...{ output, overwrite, hash, calibration, recipe, optimize, maxDrop: args['max-drop'] },
+    ...{ output, overwrite, hash, calibration, recipe, optimize },
     externalData: args['external-data'],
   }
 }
