@@ -86,6 +86,9 @@ export async function planQuantization(
   })
 }
 
+/** A model of more bytes and what was made of it are not in memory together. */
+const largestPair = 1 << 30
+
 /** One run of {@link quantize}. */
 class Quantizer {
   readonly #task: QuantizationTask
@@ -213,7 +216,8 @@ class Quantizer {
 
   #compare(temporary: string, data: DataSource, calibrated: Calibrated): Promise<Comparison> {
     calibrated.progress('comparing', 0, 1)
-    return compareModels(this.#task.original, temporary, data.samples(), { timed: true, signal: this.#options.signal })
+    const settings = { timed: true, apart: this.#bytes > largestPair, signal: this.#options.signal }
+    return compareModels(this.#task.original, temporary, data.samples(), settings)
   }
 
   #calibrationEntry({ table }: Calibrated): QuantizationDocument['calibration'] {

@@ -81,7 +81,7 @@ function chain(products: number, width: number): Model {
 }
 
 describe.skipIf(!installed)('calibrating where the activations of one sample are large', () => {
-  const settings = { histograms: true, moments: 'tensor', session: { threads: 1 } } as const
+  const settings = { histograms: true, session: { threads: 1 } } as const
   const collected = async (model: Model, feeds: readonly Feeds[], budget: number) => {
     let memory = 0
     const onProgress = (pace: { memory: number }) => {
@@ -103,13 +103,13 @@ describe.skipIf(!installed)('calibrating where the activations of one sample are
   })
 
   it('takes no more memory than the budget allows', async () => {
-    const [products, rows, width] = [24, 8192, 256]
+    const [products, rows, width] = [12, 1 << 15, 64]
     const feeds: Feeds[] = [{ x: floats([rows, width], 1) }]
     const bytes = 4 * rows * width
     const whole = await collected(chain(products, width), feeds, Number.POSITIVE_INFINITY)
     const parts = await collected(chain(products, width), feeds, 2 * bytes)
     expect(whole.memory - parts.memory).toBeGreaterThan((products / 2) * bytes)
-  })
+  }, 180_000)
 })
 
 describe.skipIf(!installed)('calibrating an export', () => {
