@@ -83,7 +83,8 @@ function refusal(
     stepwise: spec.form !== context.form && isStepwise(site, facts),
   })
   if (refused !== undefined) return refused
-  if (known === undefined) return `does not fit: ${sentences[(block as NoBlock).reason]((block as NoBlock).detail)}`
+  if (known === undefined)
+    return `does not fit because ${sentences[(block as NoBlock).reason]((block as NoBlock).detail)}`
   if (functionOf(site.graph)) return 'cannot stand in a function'
   const operator = context.target.target.fused.find(({ op }) => op === operatorOf(spec.form))
   const wrong = operator && fusedObjection(operator, context.target, partsOfBlock(known, sink, spec.form, facts), dtype)

@@ -74,7 +74,7 @@ function choose(
     else {
       const plan = planZeroKey(site, columns)
       if (typeof plan !== 'string') return { form: spec.form, reason: plan.reason, apply: plan.apply }
-      rejected.push({ form: spec.form, reason: `cannot be used: ${plan}` })
+      rejected.push({ form: spec.form, reason: `cannot be used because ${plan}` })
     }
   }
   const last = rejected.at(-1)

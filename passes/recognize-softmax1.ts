@@ -50,13 +50,17 @@ function withoutColumn(site: Site, facts: Facts): Site | undefined {
   const output = cut?.output()
   if (!append || !cut || others.length > 0 || site.output.outputUses > 0 || cut.op !== 'Slice' || !output)
     return undefined
-  const column = columnOf(append, site.axis, facts)
+  const column = withoutAppended(append, site.axis, facts)
   if (!column || !cutsOff(cut, column.side, site.axis, facts)) return undefined
   return { ...site, input: column.scores, output, node: cut, nodes: [cut, ...site.nodes, append] }
 }
 
 /** The scores before one column was appended or prepended by Pad or Concat. */
-function columnOf(append: Node, axis: number, facts: Facts): { scores: Value; side: 'first' | 'last' } | undefined {
+function withoutAppended(
+  append: Node,
+  axis: number,
+  facts: Facts,
+): { scores: Value; side: 'first' | 'last' } | undefined {
   const [a, b] = append.inputs
   if (append.op === 'Pad' && a) {
     const pads = facts.ints(append, 'pads') ?? facts.numbers(b)

@@ -1,12 +1,12 @@
 /** The whole conversion on one screen: open, run the passes, check, write, try the result, report. */
 import { passes } from '../passes/index.ts'
+import { checkOptions } from './check-options.ts'
 import { checkDump, checkOutput, defaultOutput, dumpInto, writeText } from './emit/index.ts'
 import { brokenGraph, ConvertError, nothingToConvert, opsetTooOld, siteLeft, usage } from './errors.ts'
 import { patternUnused } from './explain.ts'
 import { isSorted, Model, verify } from './ir/index.ts'
 import {
   checkModelFile,
-  checkOptions,
   closeModel,
   modelToBytes,
   openModel,

@@ -83,6 +83,18 @@ export function bug(message: string, at: Place = {}): ConvertError {
   )
 }
 
+/** Results cannot be kept. */
+export function cacheNotWritable(folder: string, cause: unknown): ConvertError {
+  return new ConvertError(
+    'cache-not-writable',
+    'output',
+    `the cache "${folder}" cannot be written to (${cause instanceof Error ? cause.message : cause})`,
+    { path: folder },
+    'Name another folder in OUTEFFHOP_CACHE_DIR, or go without: --no-cache.',
+    cause,
+  )
+}
+
 /** Calibration was stopped; what was seen until then is kept. */
 export function calibrationInterrupted(path: string, done: number, wanted: number): ConvertError {
   return new ConvertError(
@@ -179,6 +191,20 @@ export function calibrationWithoutHistograms(value: string, method: string): Con
     `the calibration table has no histogram of "${value}", which the method "${method}" needs`,
     { value },
     'Calibrate again without --method min-max or moving-average.',
+  )
+}
+
+/** A config file cannot be read, or gives no settings. */
+export function configUnreadable(path: string, why: string, cause?: unknown): ConvertError {
+  return new ConvertError(
+    'config-unreadable',
+    'usage',
+    `the config file "${path}" cannot be read: ${why}`,
+    { path },
+    why.includes('TypeScript')
+      ? 'Use Node 22.18 or later, install the package jiti, or write the file as outeffhop.config.mjs.'
+      : 'It has one default export: an entry, a list of entries, or a function that gives them.',
+    cause,
   )
 }
 
@@ -842,6 +868,17 @@ export function runtimeUnsupportedType(name: string, type: string | undefined): 
     'runtime',
     `onnxruntime-node has no tensors of type ${type ?? 'unknown'}, which "${name}" has`,
     { value: name },
+  )
+}
+
+/** Settings of the environment or of a config file that mean nothing; all of them at once. */
+export function settingsWrong(faults: readonly string[]): ConvertError {
+  return new ConvertError(
+    'settings-wrong',
+    'usage',
+    faults.join('; '),
+    {},
+    'The keys of a config file are the flags in camel case: --max-change is maxChange.',
   )
 }
 

@@ -34,6 +34,7 @@ export function evenly(source: DataSource, count: number): DataSource {
 function part(source: DataSource, size: number, takes: (position: number) => boolean): DataSource {
   return {
     manifest: source.manifest,
+    files: source.files,
     notes: source.notes,
     size,
     get skipped() {

@@ -12,6 +12,8 @@
  */
 export type { Contraction, Heads, Policies, Reason, Sink, Site, Step, Verdict, VerdictKind } from './attention/index.ts'
 export { findSites } from './attention/index.ts'
+export type { Config, ConfigEntry, ConvertEntry, QuantizeEntry } from './config/entry.ts'
+export { defineConfig } from './config/entry.ts'
 export type { ConvertResult, ModelInput } from './convert.ts'
 export type { ExitKind, Place } from './errors.ts'
 export { ConvertError, exitCodes } from './errors.ts'

@@ -1,6 +1,7 @@
+import { checkOptions, optionKinds } from './check-options.ts'
 import type { ModelInput } from './convert.ts'
 import { Model } from './ir/index.ts'
-import { checkOptions, closeModel, openModel, optionKinds, printModel } from './onnx/index.ts'
+import { closeModel, openModel, printModel } from './onnx/index.ts'
 import type { Inspection } from './report/index.ts'
 import { inspectModel } from './report/index.ts'
 

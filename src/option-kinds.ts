@@ -1,7 +1,9 @@
 /** What each option of the library can be: callers in plain JavaScript have no types that would tell them. */
+
+import type { OptionKind } from './check-options.ts'
+import { oneOf, optionKinds } from './check-options.ts'
 import type { DataOptions } from './data/source.ts'
-import type { OptionKind } from './onnx/index.ts'
-import { externalDataModes, oneOf, optionKinds } from './onnx/index.ts'
+import { externalDataModes } from './onnx/index.ts'
 import type { ConvertOptions, SiteOptions, TargetOptions } from './options.ts'
 import type { QuantizationOptions, QuantizeOptions } from './quantization-options.ts'
 import { stages } from './rewrite/index.ts'

@@ -161,7 +161,7 @@ describe('a verdict does not depend on what changes no number', () => {
 
 const maximum = 'm = ReduceMax <axes = [-1]>'
 it.each([
-  ['of something else', `${maximum} (s0) d = Sub (s, m) p = Softmax (d)`],
+  ['as a maximum of something else', `${maximum} (s0) d = Sub (s, m) p = Softmax (d)`],
   ['before they are scaled', `${maximum} (s) d = Sub (s, m) e = Mul (d, scale) p = Softmax (e)`],
   ['before they are masked', `${maximum} (s) d = Sub (s, m) e = Where (hide, fill, d) p = Softmax (e)`],
   ['before they are clipped', `w = ReduceMax <keepdims = 0> (s) d = Sub (s, w) e = Clip (d, fill) p = Softmax (e)`],
@@ -173,7 +173,18 @@ it.each([
     'before they are scaled, with the softmax spelled out',
     `${maximum} (s) d = Sub (s, m) e = Mul (d, scale) x1 = Exp (e) t = ReduceSum (x1, last) p = Div (x1, t)`,
   ],
-])('a maximum that is subtracted from scores %s asks for a review', (_, normalise) => {
+  ['as a mean', `m = ReduceMean <axes = [-1]> (s) d = Sub (s, m) p = Softmax (d)`],
+  [
+    'as a mean before they are masked',
+    `m = ReduceMean <axes = [-1]> (s) d = Sub (s, m) e = Where (hide, fill, d) p = Softmax (e)`,
+  ],
+  ['as a minimum over keys and queries', `m = ReduceMin <axes = [-2, -1]> (s) d = Sub (s, m) p = Softmax (d)`],
+])('a statistic of rows that is subtracted from scores %s asks for a review', (_, normalise) => {
   const weights = 'bool[1] hide = {0}, float fill = {-50000}, int64[1] last = {-1}'
   expect(findSites(modelOf(blockText({ normalise, weights }))).map(verdictOf)).toEqual(['review:unknown-shift'])
+})
+
+it('a mean over heads is no shift of a row', () => {
+  const normalise = 'm = ReduceMean <axes = [1]> (s) d = Sub (s, m) p = Softmax (d)'
+  expect(findSites(modelOf(blockText({ normalise }))).map(verdictOf)).toEqual(['attention'])
 })

@@ -50,6 +50,17 @@ describe('spellings of softmax', () => {
       'exp-sum-div',
       { normalise: `${m} i = IsInf (m) w = Where (i, zero, m) d = Sub (s, w) e = Exp (d) ${sum} p = Div (e, t)` },
     ],
+    ['exponentials divided by their norm', 'exp-norm', { normalise: 'e = Exp (s) p = LpNormalization <p = 1> (e)' }],
+    [
+      'shifted exponentials divided by their norm',
+      'exp-norm',
+      { normalise: `${shifted} p = LpNormalization <axis = 3, p = 1> (e)` },
+    ],
+    [
+      'powers of e',
+      'exp-sum-div',
+      { weights: 'float euler = {2.7182817}', normalise: `e = Pow (euler, s) ${sum} p = Div (e, t)` },
+    ],
     ['Exp of LogSoftmax', 'exp-log-softmax', { normalise: 'l = LogSoftmax <axis = -1> (s) p = Exp (l)' }],
     [
       'Exp of x - ReduceLogSumExp',

@@ -262,6 +262,61 @@ describe('softmax that is no attention', () => {
         { weights: 'int64[3] shape = {1, 4, 1}' },
       ),
     ],
+    [
+      'powers of another base',
+      'review:other-base',
+      graph(
+        `${qkv} kt = Transpose <perm = [0, 2, 1]> (k) s = MatMul (q, kt) e = Pow (two, s) t = ReduceSum (e, last) p = Div (e, t) y = MatMul (p, v)`,
+        { weights: 'float two = {2}' },
+      ),
+    ],
+    [
+      'powers of another base beside a 1, which is no Softmax1 of the scores',
+      'review:other-base',
+      graph(
+        `${qkv} kt = Transpose <perm = [0, 2, 1]> (k) s = MatMul (q, kt) e = Pow (two, s) t = ReduceSum (e, last) u = Add (t, unit) p = Div (e, u) y = MatMul (p, v)`,
+        { weights: 'float two = {2}, float unit = {1}' },
+      ),
+    ],
+    [
+      'powers of another base divided by their norm',
+      'review:other-base',
+      graph(
+        `${qkv} kt = Transpose <perm = [0, 2, 1]> (k) s = MatMul (q, kt) e = Pow (two, s) p = LpNormalization <p = 1> (e) y = MatMul (p, v)`,
+        { weights: 'float two = {2}' },
+      ),
+    ],
+    [
+      'powers of another base whose normalisation cannot be read',
+      'review:unknown-normalisation',
+      graph(
+        `${qkv} kt = Transpose <perm = [0, 2, 1]> (k) s = MatMul (q, kt) e = Pow (two, s) ones = ConstantOfShape (shape) c = MatMul (e, v) t = MatMul (e, ones) y = Div (c, t)`,
+        { weights: 'float two = {2}, int64[3] shape = {1, 4, 1}' },
+      ),
+    ],
+    [
+      'powers of another base of a classifier',
+      'rejected:k-is-weight',
+      graph('z = MatMul (x, w) e = Pow (two, z) t = ReduceSum (e, last) y = Div (e, t)', {
+        weights: 'float two = {2}',
+      }),
+    ],
+    [
+      'logarithms that are masked before Exp makes weights of them',
+      'review:masked-logarithms',
+      graph(
+        `${qkv} kt = Transpose <perm = [0, 2, 1]> (k) s = MatMul (q, kt) l = LogSoftmax <axis = -1> (s) m = Add (l, mask) p = Exp (m) y = MatMul (p, v)`,
+        { inputs: 'float[B, 1, S] mask' },
+      ),
+    ],
+    [
+      'logarithms that are targets of a loss',
+      'rejected:log-softmax',
+      graph(
+        `${qkv} kt = Transpose <perm = [0, 2, 1]> (k) s = MatMul (q, kt) l = LogSoftmax <axis = -1> (s) m = Mul (l, target) y = ReduceSum (m, last)`,
+        { inputs: 'float[B, S, S] target' },
+      ),
+    ],
     ['logarithms for a loss', 'rejected:log-softmax', graph('z = MatMul (x, w) y = LogSoftmax (z)')],
     [
       'a decomposed softmax of a classifier',
@@ -423,6 +478,12 @@ describe('what a site tells', () => {
         'kt = Transpose <perm = [0, 1, 3, 2]> (k) s0 = MatMul (q, kt) s1 = Mul (s0, scale) bias = Mul (slopes, place) s = Add (s1, bias)',
     })
     expect(alibi.notes.join()).toMatch(/ALiBi/)
+    const learned = siteOf({
+      weights: 'float[4, 1, 1] offsets = ...',
+      scores:
+        'kt = Transpose <perm = [0, 1, 3, 2]> (k) s0 = MatMul (q, kt) s1 = Mul (s0, scale) s2 = Add (s1, mask) s = Add (s2, offsets)',
+    })
+    expect(learned.notes).toEqual([expect.stringMatching(/the same for all keys, which softmax ignores/)])
     expect(siteOf({}).notes).toEqual([])
   })
 })

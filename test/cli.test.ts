@@ -121,7 +121,7 @@ describe('outeffhop-convert MODEL', () => {
   it('says why another form was not taken', async () => {
     write('odd.onnx', attention(['/softmax']).replace('"" : 17', '"" : 7'))
     const { out } = await run('odd.onnx --dry-run')
-    expect(out).toContain('primitives (zero-key cannot be used: Expand exists from opset 8 on)')
+    expect(out).toContain('primitives (zero-key cannot be used because Expand exists from opset 8 on)')
   })
 
   it('leaves hashes out unless they are asked for', async () => {
@@ -369,7 +369,7 @@ describe('passes and targets', () => {
 describe('usage', () => {
   it.each([
     ['', 2, 'outeffhop-convert MODEL [-o FILE]'],
-    ['--dry-run', 2, 'error: no model is named\n  Name an ONNX file behind the command.'],
+    ['--dry-run', 2, 'error: no model is named\n  Name an ONNX file behind the command, or models in a config file.'],
     ['explain', 2, 'error: no model is named'],
     ['model.onnx --targt onnx', 2, 'Did you mean --target?'],
     ['model.onnx -z', 2, 'there is no flag -z'],
@@ -418,7 +418,7 @@ describe('usage', () => {
   it.each([
     ['--ta', ['--target', '--target-version']],
     ['model.onnx --ver', ['--version']],
-    ['model.onnx --no-', ['--no-verify']],
+    ['model.onnx --no-', ['--no-smooth', '--no-verify']],
     ['model.onnx --target o', ['ort', 'onnx']],
     ['convert model.onnx --provider web', ['webgpu']],
     ['model.onnx --output mo', []],

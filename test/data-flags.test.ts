@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import yargs from 'yargs'
-import { dataFlags, dataRequest, shardFlag } from '../src/cli/data-flags.ts'
+import { dataFlags, dataRequest, shardFlag } from '../src/config/data-flags.ts'
 import { ConvertError } from '../src/errors.ts'
 
 function request(...argv: string[]) {

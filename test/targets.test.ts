@@ -108,6 +108,16 @@ describe('what a model needs', () => {
   })
 })
 
+test('a fused operator that the target does not have is left alone, for a reason', () => {
+  const gqa = parseModel(`<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]>
+    g (float[1,S,32] q, float[1,S,32] k, float[1,S,32] v, int32[1] l, int32 t) => (float[1,S,32] y) {
+      y = com.microsoft.GroupQueryAttention <num_heads = 4, kv_num_heads = 4> (q, k, v, "", "", l, t)
+    }`)
+  const { report } = runPipeline(gqa, passes, { target: { target: onnx, version: undefined, provider: 'any' } })
+  expect([...report.sites.values()]).toMatchObject([{ converted: false, reason: 'fused-unsupported' }])
+  expect([...report.sites.values()][0]?.message).toContain('the target "onnx" has no form of')
+})
+
 describe('an operator', () => {
   test.each([
     ['Gelu', '', 17, 'opset 20'],

@@ -2,7 +2,7 @@
 import type { Node, Value } from '../ir/index.ts'
 import { annotationOf } from '../ir/index.ts'
 import type { Facts } from '../ops/index.ts'
-import { contractedLabels } from '../ops/index.ts'
+import { contractedLabels, functionOf } from '../ops/index.ts'
 import { builtFromSoftmax } from './approximation.ts'
 import type { Column } from './column.ts'
 import { columnOf, isHidden, isZero } from './column.ts'
@@ -34,7 +34,7 @@ export interface Finding {
 
 export function classify(n: Normaliser, frame: Frame | undefined, wiring: Wiring, policies: Policies): Finding {
   const nothing = { scores: [], values: [], statistics: [], sink: n.sink, spelling: n.spelling }
-  if (n.axis === undefined) return { ...nothing, verdict: because('review', 'axis-unknown', n.node) }
+  if (n.axis === undefined) return { ...nothing, verdict: because('review', 'axis-unknown', n.node, callsOf(n.node)) }
   const back = walkBack(startAt(n.input, n.axis, frame), wiring)
   const forward = walkForward(startAt(n.output, n.axis, frame), wiring)
   const scores = ranked(back.reached, wiring)
@@ -47,13 +47,33 @@ export function classify(n: Normaliser, frame: Frame | undefined, wiring: Wiring
   const named = policies.force?.(n.node.label) ?? false
   if (!named && policies.only && !policies.only(n.node.label))
     return { ...found, verdict: because('rejected', 'excluded', n.node) }
-  if (n.problem === 'log-softmax' || (n.problem === 'unshifted-one' && !named))
-    return { ...found, verdict: because('rejected', n.problem, n.node) }
+  if (n.problem === 'unshifted-one' && !named) return { ...found, verdict: because('rejected', n.problem, n.node) }
+  if (n.problem === 'log-softmax') {
+    const weighed = forward.stops.flatMap((stop) => valuesBehindExp(stop, wiring))
+    const role = decide(n, scores, weighed, back, wiring, policies)
+    const isAttention = role.kind === 'attention'
+    const verdict = isAttention
+      ? because('review', 'masked-logarithms', n.node)
+      : because('rejected', n.problem, n.node)
+    return { ...found, verdict }
+  }
   const sunk = sinkVerdict(n, found, wiring)
   if (sunk) return { ...found, ...sunk }
   if (named && isDecidable(n)) return { ...found, verdict: isForced(n.node) }
   const verdict = decide(n, scores, found.values, back, wiring, policies)
   return { ...found, verdict: withProblem(n, verdict, frame, wiring, policies) }
+}
+
+/** Why a rank may be unknown in a function. */
+function callsOf({ graph }: Node): string {
+  const fn = functionOf(graph)
+  return fn ? `, or differs between the calls of the function "${fn.domain}.${fn.name}"` : ''
+}
+
+/** Products with values of what an Exp makes of logarithms. */
+function valuesBehindExp({ node, cursor }: Stop, wiring: Wiring): readonly Reached[] {
+  const output = node?.op === 'Exp' ? node.output() : undefined
+  return output ? walkForward(startAt(output, cursor.axis, cursor.frame), wiring).reached : []
 }
 
 /** A user may decide what a softmax is for, and what scores are, but not what the spelling computes. */
@@ -154,7 +174,7 @@ function gateBehind(context: Value | undefined, n: Normaliser, facts: Facts): Si
 
 const layout = new Set(['Transpose', 'Reshape', 'Cast', 'Identity', 'Squeeze', 'Unsqueeze'])
 
-/** The list of architecture.md in order: the first rule that fits decides. */
+/** The first rule that fits decides. */
 function decide(
   n: Normaliser,
   scores: readonly Reached[],

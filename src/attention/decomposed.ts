@@ -2,15 +2,17 @@ import type { Node, Value } from '../ir/index.ts'
 import type { Facts } from '../ops/index.ts'
 import type { Added, Denominator } from './denominator.ts'
 import { denominatorAt, meaningOf, summedAxis } from './denominator.ts'
+import { exponentialAt } from './exponential.ts'
 import { lateDivision } from './late.ts'
 import { exponentOfLog } from './logarithm.ts'
 import type { Normaliser } from './normaliser.ts'
 import { peel, peelRow } from './peel.ts'
 import { hasForeignShift, maximumShift } from './shift.ts'
 
-/** Softmax spelled with Exp: a quotient, a product with a reciprocal, or Exp of a difference of logarithms. */
+/** Softmax spelled with Exp: a quotient, a product with a reciprocal, a norm, or Exp of a difference of logarithms. */
 export function decomposedSoftmax(node: Node, facts: Facts): Normaliser | undefined {
   if (node.op === 'Exp') return exponentOfLog(node, facts)
+  if (node.op === 'LpNormalization') return normalised(node, facts)
   const parts = node.op === 'Div' ? { top: node.input(0), bottom: node.input(1) } : reciprocalProduct(node, facts)
   if (!parts?.top || !parts.bottom) return undefined
   const denominator = denominatorAt(parts.bottom, facts)
@@ -66,21 +68,60 @@ function exponentials(
 ): (Added & { nodes: Node[]; input: Value; axis: number | undefined }) | undefined {
   const summed = peel(denominator.summed)
   const exp = summed?.producer
-  const exponential = exp?.op === 'Exp' ? exp : summed && maskedExponential(summed)
-  const exponent = exponential?.input(0)
-  if (!exponential || !exponent) return undefined
+  const whole = exponentialAt(exp, facts) !== undefined
+  const node = whole ? exp : summed && maskedExponential(summed, facts)
   const axis = summedAxis(denominator, facts)
-  const shift = maximumShift(exponent, axis, facts)
-  const { sink, problem } = meaningOf(denominator.extras, shift, facts)
-  const masked = exponential !== exp ? 'masked-exponentials' : undefined
-  const foreign = hasForeignShift(shift?.input ?? exponent, facts) ? 'unknown-shift' : undefined
-  const nodes = [...(shift?.nodes ?? []), exponential, denominator.sum]
-  return { nodes, input: shift?.input ?? exponent, axis, sink, problem: problem ?? masked ?? foreign }
+  const parts = node && shiftedExponential(node, axis, facts)
+  if (!parts) return undefined
+  const { sink, problem } = meaningOf(denominator.extras, parts.shift, facts)
+  const masked = whole ? undefined : 'masked-exponentials'
+  const nodes = [...parts.nodes, denominator.sum]
+  // Added to powers of another base, not even 1 is what it is beside powers of e.
+  if (parts.otherBase) return { nodes, input: parts.input, axis, sink: { kind: 'none' }, problem: 'other-base' }
+  return { nodes, input: parts.input, axis, sink, problem: problem ?? masked ?? parts.problem }
+}
+
+/** `LpNormalization<p = 1>(Exp(x))`: exponentials are their own absolute values. */
+function normalised(node: Node, facts: Facts): Normaliser | undefined {
+  const [top, output] = [node.input(0), node.output()]
+  const exp = peel(top)?.producer
+  if (!top || !output || !exp || facts.int(node, 'p') !== 1) return undefined
+  const rank = facts.rank(top)
+  const given = facts.int(node, 'axis') ?? -1
+  const axis = given < 0 ? given : rank === undefined ? undefined : given - rank
+  const parts = shiftedExponential(exp, axis, facts)
+  if (!parts) return undefined
+  const { nodes, input, problem } = parts
+  const sink = { kind: 'none' } as const
+  return {
+    node,
+    nodes: [...nodes, node],
+    spelling: 'exp-norm',
+    input,
+    output,
+    axis,
+    alsoAxes: [],
+    sink,
+    problem: parts.otherBase ? 'other-base' : problem,
+  }
+}
+
+/** What is exponentiated, without the shift by its maximum. */
+function shiftedExponential(node: Node, axis: number | undefined, facts: Facts) {
+  const exponential = exponentialAt(node, facts)
+  if (!exponential) return undefined
+  const shift = maximumShift(exponential.exponent, axis, facts)
+  const input = shift?.input ?? exponential.exponent
+  const problem = hasForeignShift(input, axis, facts) ? ('unknown-shift' as const) : undefined
+  const { otherBase } = exponential
+  return { nodes: [...(shift?.nodes ?? []), node], input, shift, problem, otherBase }
 }
 
 /** Exponentials that are masked after Exp: `Exp(x) * mask` or `Where(mask, Exp(x), 0)`. */
-function maskedExponential(value: Value): Node | undefined {
+function maskedExponential(value: Value, facts: Facts): Node | undefined {
   const node = value.producer
   if (node?.op !== 'Mul' && node?.op !== 'Where') return undefined
-  return node.inputs.map((input) => peel(input)?.producer).find((producer) => producer?.op === 'Exp')
+  return node.inputs
+    .map((input) => peel(input)?.producer)
+    .find((producer) => exponentialAt(producer, facts) !== undefined)
 }

@@ -37,7 +37,7 @@ function sitesIn(graph: Graph, path: string, wiring: Wiring, policies: Policies)
     const normaliser = normalisers.get(node)
     if (normaliser) sites.push(normaliserSite(normaliser, path, wiring, policies))
     else if (isFusedAttention(node, wiring.facts)) sites.push(...fusedSite(node, path, wiring.facts, policies))
-    else if (node.op === 'Exp' && !known.has(node)) sites.push(...suspectSite(node, path, wiring, policies))
+    else if (!known.has(node)) sites.push(...suspectSite(node, path, wiring, policies))
   }
   return sites
 }

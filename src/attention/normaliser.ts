@@ -1,6 +1,7 @@
 import type { Graph, Node, Value } from '../ir/index.ts'
 import type { Facts } from '../ops/index.ts'
 import { decomposedSoftmax } from './decomposed.ts'
+import { exponentialAt } from './exponential.ts'
 import { sigmoidGate } from './gate.ts'
 import { peel } from './peel.ts'
 import { hasForeignShift, maximumShift } from './shift.ts'
@@ -39,6 +40,7 @@ function normaliserAt(node: Node, facts: Facts): Normaliser | undefined {
     case 'Div':
     case 'Mul':
     case 'Exp':
+    case 'LpNormalization':
       return decomposedSoftmax(node, facts) ?? (node.op === 'Mul' ? gatedSoftmax(node, facts) : undefined)
     default:
       return undefined
@@ -57,11 +59,11 @@ export function normalisersIn(graph: Graph, facts: Facts): Normaliser[] {
 }
 
 /**
- * What a node may be one axis of, when it is an Exp that belongs to no softmax that is known: weights whose normalisation is
+ * What a node may be one axis of, when it is an exponential that belongs to no softmax that is known: weights whose normalisation is
  * spelled in a way this program does not read. Most exponentials are none; only scores on one side and values on the other tell.
  */
 export function suspectsAt(node: Node, facts: Facts): Normaliser[] {
-  const value = node.op === 'Exp' ? node.input(0) : undefined
+  const value = exponentialAt(node, facts)?.exponent
   const axes = Array.from({ length: (value && facts.rank(value)) ?? 2 }, (_, i) => -1 - i)
   return axes.flatMap((axis) => {
     const found = value && plain(node, value, axis, 'exp')
@@ -82,7 +84,7 @@ function softmaxNode(node: Node, facts: Facts): Normaliser | undefined {
   const { axis, alsoAxes } = softmaxAxes(node, value, facts)
   const shift = axis === undefined ? undefined : maximumShift(value, axis, facts)
   const found = plain(node, shift?.input ?? value, axis, 'softmax')
-  const problem = hasForeignShift(shift?.input ?? value, facts) ? 'unknown-shift' : undefined
+  const problem = hasForeignShift(shift?.input ?? value, axis, facts) ? 'unknown-shift' : undefined
   return found && { ...found, alsoAxes, nodes: [...(shift?.nodes ?? []), node], problem }
 }
 

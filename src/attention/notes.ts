@@ -41,6 +41,11 @@ export function notesOn(
   const quantized = n.output.uses.some(({ node }) => node.opType === 'QuantizeLinear')
   if (quantized)
     notes.push('Its probabilities are quantized with a scale calibrated for softmax; Softmax1 stays inside that range.')
+  const constant = rowConstant(finding, facts)
+  if (constant)
+    notes.push(
+      `${quote(constant)} adds a constant that is the same for all keys, which softmax ignores and Softmax1 does not.`,
+    )
   const bias = rowShiftedBias(n, finding, facts)
   if (bias) {
     notes.push(
@@ -56,6 +61,22 @@ const changes: { readonly [problem in Reason]?: string } = {
   'unshifted-one':
     'Its 1 was added to a sum shifted by the maximum of the row; in Softmax1 it is exp(-max) beside that sum: the outputs change.',
 }
+
+/** An Add or Sub on the score path of a constant that is one number a row and not negligible. */
+function rowConstant(finding: Finding, facts: Facts): Node | undefined {
+  for (let at = finding.scores[0]?.cursor; at?.from; at = at.from) {
+    const { step } = at
+    const constant = step && additive.has(step.node.op) ? step.node.input(1 - step.input) : undefined
+    if (!step || !constant || !facts.isConstant(constant) || facts.size(constant, step.axisOut) !== 1) continue
+    const numbers = facts.numbers(constant)
+    if (numbers?.every((x) => Math.abs(x) < leastShift) !== true) return step.node
+  }
+  return undefined
+}
+
+const additive: ReadonlySet<string> = new Set(['Add', 'Sub'])
+/** A logit of this size changes no probability by more than a thousandth of it. */
+const leastShift = 1e-3
 
 /** An Add on the score path whose bias differs by head and key but not by query, made by scaling positions. */
 function rowShiftedBias(n: Normaliser, finding: Finding, facts: Facts): Node | undefined {

@@ -31,11 +31,11 @@ const behind: ReadonlyMap<string, readonly number[]> = new Map<string, readonly 
 const deepest = 12
 
 /**
- * Whether a maximum is subtracted somewhere between scores and softmax that is not the maximum of what enters the softmax
- * (the scores are scaled, masked or clipped behind it, or it is one of something else). Softmax does not care about a shift of
- * a row; Softmax1 does, and what the scores were before is not known.
+ * Whether something is subtracted from each row somewhere between scores and softmax that is not the maximum of what enters the
+ * softmax: a maximum (the scores are scaled, masked or clipped behind it, or it is one of something else), or a mean or the like
+ * over `axis`. Softmax does not care about a shift of a row; Softmax1 does, and what the scores were before is not known.
  */
-export function hasForeignShift(value: Value, facts: Facts): boolean {
+export function hasForeignShift(value: Value, axis: number | undefined, facts: Facts): boolean {
   const seen = new Set<Value>()
   let open = [value]
   for (let depth = 0; depth < deepest && open.length > 0; depth++) {
@@ -45,6 +45,7 @@ export function hasForeignShift(value: Value, facts: Facts): boolean {
       seen.add(at)
       const parts = difference(at, facts)
       if (parts && maximumOf(parts.right, undefined, undefined, facts) !== undefined) return true
+      if (parts && isStatisticOfRows(parts.right, axis, facts)) return true
       const node = at.producer
       const ports = node ? (behind.get(node.op) ?? []) : []
       next.push(...ports.flatMap((port) => node?.input(port) ?? []))
@@ -52,6 +53,14 @@ export function hasForeignShift(value: Value, facts: Facts): boolean {
     open = next
   }
   return false
+}
+
+const statistics = new Set(['ReduceMean', 'ReduceMin', 'ReduceSum', 'ReduceLogSumExp', 'ReduceL1', 'ReduceL2'])
+
+/** Whether a value reduces the normalised axis otherwise than to its maximum. */
+function isStatisticOfRows(value: Value, axis: number | undefined, facts: Facts): boolean {
+  const node = peelRow(value)?.producer
+  return node !== undefined && statistics.has(node.op) && axis !== undefined && reduces(node, axis, facts)
 }
 
 function maximumOf(

@@ -3,7 +3,7 @@ import type { Node } from '../ir/index.ts'
 import type { Reason, Verdict, VerdictKind } from './site.ts'
 
 const sentences: Record<Reason, (node: string, detail: string) => string> = {
-  'axis-unknown': (n) => `${n} normalises an axis that cannot be told: the rank of its input is unknown.`,
+  'axis-unknown': (n, d) => `${n} normalises an axis that cannot be told: the rank of its input is unknown${d}.`,
   'callers-disagree': (n, d) => `${n} is in a function whose calls use it differently (${d}).`,
   'channel-attention': (n, d) => `${n} weighs channels: its scores ${d}sum over positions, not over features.`,
   excluded: (n) => `${n} was left alone because its name was not selected.`,
@@ -18,20 +18,28 @@ const sentences: Record<Reason, (node: string, detail: string) => string> = {
   'log-softmax': (n) => `${n} is a LogSoftmax whose logarithms are used: a classifier's output, not attention weights.`,
   'loop-carried': (n) => `${n} takes its scores from an earlier turn of a loop, where they cannot be followed.`,
   'masked-exponentials': (n) => `${n} masks after the exponential, which no Softmax1 expresses directly.`,
+  'masked-logarithms': (n) =>
+    `${n} is a LogSoftmax whose logarithms are changed (by a mask, say) before Exp makes weights for values of them: it may ` +
+    'be attention, and no Softmax1 takes its place as it stands. Mask the scores before it instead.',
   'no-score': (n, d) => `${n} does not normalise scores of queries against keys: ${d}.`,
   'no-value': (n, d) => `${n} is not used to average values: ${d}.`,
+  'other-base': (n) =>
+    `${n} raises a base other than e to its scores; Softmax1 takes them as powers of e. Multiply them by the logarithm of the ` +
+    'base and use Exp.',
   'pairwise-score': (n, d) =>
     `${n} normalises scores that combine keys with queries (${d}) otherwise than by a plain product: it may be attention.`,
   'q-is-weight': (n, d) =>
     `${n} pools with ${d}, which no projection made; say so with the pooling policy if it should count.`,
-  'quantized-softmax': (n) => `${n} is a quantized softmax, which has to be dequantized first.`,
+  'quantized-softmax': (n) =>
+    `${n} is a softmax from integers to integers, which nothing can be added to: convert the float model, then quantize it.`,
   'static-memory': (n) =>
     `${n} looks up constant keys and values; say so with the static-memories policy if it should count.`,
   'unknown-denominator': (n) => `${n} adds something unknown to its denominator.`,
   'unknown-normalisation': (n) =>
     `${n} turns scores into weights for values, and how they are normalised is not known.`,
   'unknown-shift': (n) =>
-    `${n} has a maximum subtracted that is not the maximum of what enters it, a shift that Softmax1 would not ignore.`,
+    `${n} has something subtracted from each row that is not the maximum of what enters it (another maximum, a mean): a shift ` +
+    'that softmax ignores and Softmax1 does not.',
   'unknown-sink': (n) => `${n} has a sink that is computed from data.`,
   'unshifted-one': (n) =>
     `${n} is exp(x - max) / (1 + Σ exp(x - max)), as in GERM and the package softmax_one: its 1 is not shifted, so it is ` +

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { calibrationMalformed, calibrationStale, calibrationUnreadable } from '../errors.ts'
 import type { Model } from '../ir/index.ts'
-import { placeFile } from '../onnx/write/temporary.ts'
+import { placeFile } from '../onnx/index.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { ForeignTable } from './foreign/foreign-table.ts'
 import { onnxruntimeCache, onnxruntimeJson } from './foreign/onnxruntime.ts'

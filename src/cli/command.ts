@@ -1,4 +1,4 @@
-import type { InferredOptionTypes, Options } from 'yargs'
+import type { FlagTable, ValuesOf } from '../config/flag.ts'
 import type { World } from './world.ts'
 
 export const commandNames = [
@@ -6,6 +6,7 @@ export const commandNames = [
   'calibrate',
   'quantize',
   'sensitivity',
+  'cache',
   'explain',
   'inspect',
   'passes',
@@ -20,10 +21,8 @@ export interface Environment {
   readonly version: string
 }
 
-export type FlagTable = Readonly<Record<string, Options>>
-
 /** What a command is given: its flags, the flags of every command, and its positional argument. */
-export type Arguments<F extends FlagTable> = InferredOptionTypes<F> & {
+export type Arguments<F extends FlagTable> = ValuesOf<F> & {
   readonly model: string
   readonly json: boolean | undefined
   readonly quiet: boolean | undefined
@@ -42,4 +41,9 @@ export interface Command<F extends FlagTable = FlagTable> {
 /** Declares a command; exists for the types. */
 export function defineCommand<const F extends FlagTable>(command: Command<F>): Command {
   return command as unknown as Command
+}
+
+/** The word that asks for a command; `convert` for the default one. */
+export function nameOf({ usage }: Command): string {
+  return usage.map((words) => words.split(' ')[0] as string).find((word) => word !== '$0') as string
 }

@@ -1,7 +1,7 @@
-import type { Options } from 'yargs'
-import type { Command, FlagTable } from './command.ts'
+import type { Flag, FlagTable } from '../config/flag.ts'
+import { commonFlags } from '../config/flags.ts'
+import type { Command } from './command.ts'
 import { commandNames } from './command.ts'
-import { commonFlags } from './flags.ts'
 import { dashed } from './usage.ts'
 
 /** The flag with which the completion script of a shell asks for words; yargs writes the script. */
@@ -30,15 +30,15 @@ function flagsOf(word: string | undefined, commands: readonly Command[]): FlagTa
 
 /** A list where the word before is a flag that takes a value: empty where any value will do. */
 function valuesOf(word: string | undefined, flags: FlagTable): readonly string[] | undefined {
-  const isIt = ([name, { alias = [] }]: [string, Options]) => [name, alias].flat().some((n) => dashed(n) === word)
+  const isIt = ([name, { alias = [] }]: [string, Flag]) => [name, alias].flat().some((n) => dashed(n) === word)
   const flag = Object.entries(flags).find(isIt)?.[1]
   if (flag?.requiresArg !== true) return undefined
   return (flag.choices ?? []).map(String)
 }
 
 /** A flag as it is written, by all its longer names: one that is on by itself with `no-`. */
-function spelled([name, { hidden, alias = [] }]: [name: string, Options]): string[] {
-  const names = name === 'verify' ? ['no-verify'] : [name, alias].flat().filter((n) => n.length > 1)
+function spelled([name, { hidden, onByDefault, alias = [] }]: [name: string, Flag]): string[] {
+  const names = onByDefault ? [`no-${name}`] : [name, alias].flat().filter((n) => n.length > 1)
   return hidden === true ? [] : names.map(dashed)
 }
 

@@ -1,7 +1,11 @@
 import type { Argv } from 'yargs'
 import yargs from 'yargs'
+import type { FlagTable } from '../config/flag.ts'
+import { commonFlags } from '../config/flags.ts'
+import { findConfig } from '../config/index.ts'
 import { exitCodes, usage } from '../errors.ts'
-import type { Arguments, Command, Environment, FlagTable } from './command.ts'
+import type { Command, Environment } from './command.ts'
+import { cacheCommand } from './commands/cache.ts'
 import { calibrateCommand } from './commands/calibrate.ts'
 import { convertCommand } from './commands/convert.ts'
 import { explainCommand } from './commands/explain.ts'
@@ -11,7 +15,7 @@ import { quantizeCommand } from './commands/quantize.ts'
 import { sensitivityCommand } from './commands/sensitivity.ts'
 import { targetsCommand } from './commands/targets.ts'
 import { complete, completionFlag } from './complete.ts'
-import { commonFlags } from './flags.ts'
+import { runConfigured } from './configured.ts'
 import { checkCommand, checkSwitches, explainUsage } from './usage.ts'
 
 const commands: readonly Command[] = [
@@ -19,6 +23,7 @@ const commands: readonly Command[] = [
   calibrateCommand,
   quantizeCommand,
   sensitivityCommand,
+  cacheCommand,
   explainCommand,
   inspectCommand,
   passesCommand,
@@ -44,7 +49,7 @@ export async function run(argv: readonly string[], environment: Environment): Pr
   const program = declare(argv, environment, (given) => {
     code = given
   })
-  if (argv.length === 0) {
+  if (argv.length === 0 && findConfig('') === undefined) {
     world.stderr.write(`${plainHelp(await program.getHelp())}\n`)
     return exitCodes.usage
   }
@@ -82,7 +87,7 @@ function declare(argv: readonly string[], environment: Environment, done: (code:
       [...command.usage],
       command.describe,
       (builder) => withPositionals(builder, command),
-      async (args) => done(await command.run(args as unknown as Arguments<FlagTable>, environment)),
+      async (args) => done(await runConfigured({ argv, command, given: args, commands }, environment)),
     )
   }
   program.command('completion', 'Print a completion script for your shell', {}, () => {
@@ -95,14 +100,12 @@ function declare(argv: readonly string[], environment: Environment, done: (code:
 function plainHelp(text: string): string {
   return text
     .replace(/\s+\[(?:boolean|string|number|array|required|default|choices: [^\]]*)\](?=\s)/g, '')
-    .replace('--verify   ', '--no-verify')
-    .replace('--smooth   ', '--no-smooth')
-    .replace('--optimize   Do not', '--no-optimize Do not')
+    .replace(/--(\w+) {3}( *Do not )/g, '--no-$1$2')
 }
 
 function withPositionals(builder: Argv, { usage, flags }: Command): Argv {
   const configured = builder.options(flags).options(commonFlags).group(['help', 'version'], 'General:')
-  if (!usage.some((words) => words.includes('<model>'))) return configured
+  if (!usage.some((words) => /[<[]model[>\]]/.test(words))) return configured
   return configured.positional('model', { type: 'string', describe: 'The ONNX file' })
 }
 

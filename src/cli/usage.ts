@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs'
+import type { FlagTable } from '../config/flag.ts'
 import type { ConvertError } from '../errors.ts'
 import { usage } from '../errors.ts'
 import { closest } from '../names.ts'
-import type { FlagTable } from './command.ts'
 import { commandNames } from './command.ts'
 
 const help = 'outeffhop-convert --help lists commands and flags.'

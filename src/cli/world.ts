@@ -7,6 +7,8 @@ export interface World {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Milliseconds of a clock that only goes forward. */
   now(): number
+  /** Milliseconds since 1970. */
+  date(): number
   /** Calls `listener` at the first Ctrl-C (or termination signal), and returns how to stop listening. */
   onInterrupt(listener: () => void): () => void
 }
@@ -24,6 +26,7 @@ export function processWorld(): World {
     stderr: output(process.stderr),
     env: process.env,
     now: () => performance.now(),
+    date: Date.now,
     onInterrupt,
   }
 }

@@ -42,7 +42,7 @@ export function arrayReader(
 ): Reader {
   const wanted = new Map(inputs.map((input) => [input.name, input]))
   const layouts = arrays.map((array) => layoutOf(array, wanted.get(array.name)))
-  const problems = mismatches(inputs, layouts.map(columnOf))
+  const problems = mismatches(inputs, layouts.map(columnFor))
   const needed = layouts.filter(({ array }) => wanted.has(array.name))
   const count = Math.max(0, ...needed.map((layout) => layout.count ?? 1))
   problems.push(...unevenCounts(needed, count))
@@ -102,7 +102,7 @@ function layoutOf(array: StoredArray, input: ModelInput | undefined): Layout {
   return sized(Math.floor(rows / step), [step, ...rest])
 }
 
-function columnOf({ array, dims }: Layout): Column {
+function columnFor({ array, dims }: Layout): Column {
   return { name: array.name, dtype: array.dtype, shape: dims }
 }
 

@@ -32,9 +32,10 @@ export async function openData(spec: string | undefined, model: Model, options: 
   const seed = options.seed ?? 0
   const selection = select(reader.count, options.samples ?? reader.count, seed, options.shard)
   const isSubset = selection.all.length < reader.count || reader.kind === 'synthetic'
+  const files = reader.files(selection.all)
   const manifest = sealed({
     kind: reader.kind,
-    files: await describeFiles(reader.files(selection.all), folderOf(spec), options.signal),
+    files: await describeFiles(files, folderOf(spec), options.signal),
     count: reader.count,
     selection: { samples: selection.all.length, seed: isSubset ? seed : null, shard: options.shard ?? null },
     preparation: reader.preparation,
@@ -43,7 +44,7 @@ export async function openData(spec: string | undefined, model: Model, options: 
   const notes = [...reader.notes]
   if ((options.samples ?? 0) > reader.count)
     notes.push(`"${label}" has ${reader.count} samples, fewer than the ${options.samples} asked for`)
-  const source = new CheckedSource(label, reader, inputs, { selection, manifest, notes, options })
+  const source = new CheckedSource(label, reader, inputs, { selection, manifest, files, notes, options })
   await source.tryFirst()
   return source
 }
@@ -83,12 +84,14 @@ const patience = 8
 interface Opened {
   readonly selection: Selection
   readonly manifest: DataManifest
+  readonly files: readonly string[]
   readonly notes: string[]
   readonly options: DataOptions
 }
 
 class CheckedSource implements DataSource {
   readonly manifest: DataManifest
+  readonly files: readonly string[]
   readonly notes: string[]
   readonly size: number
   readonly #label: string
@@ -103,6 +106,7 @@ class CheckedSource implements DataSource {
   constructor(label: string, reader: Reader, inputs: readonly ModelInput[], opened: Opened) {
     const { selection, options } = opened
     this.manifest = opened.manifest
+    this.files = opened.files
     this.notes = opened.notes
     this.size = selection.end - selection.start
     this.#label = label

@@ -67,6 +67,8 @@ export interface DataManifest {
 /** Samples that fit a model, in an order that does not change. */
 export interface DataSource {
   readonly manifest: DataManifest
+  /** The paths of the files of the manifest. */
+  readonly files: readonly string[]
   /** What was made, padded or left out for the user, one sentence each. */
   readonly notes: readonly string[]
   /** How many samples `samples()` gives when none is skipped. */

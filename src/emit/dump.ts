@@ -1,7 +1,8 @@
-import { accessSync, constants, existsSync, mkdirSync, statSync } from 'node:fs'
+import { accessSync, constants, existsSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { dumpIsFile, outputNotWritable } from '../errors.ts'
 import type { Model } from '../ir/index.ts'
+import { createFolder } from '../onnx/write/create-folder.ts'
 import { writeText } from './write-text.ts'
 
 /** Refuses a folder for text files that could not be written to or created, before any work is done. */
@@ -27,11 +28,4 @@ export function dumpInto(folder: string): (name: string, model: Model) => void {
   return (name, model) => {
     writeText(join(folder, `${String(step++).padStart(2, '0')}-${name}.txt`), model)
   }
-}
-
-/** Creates a folder and those around it. Node's own recursive mkdir never returns where nothing can be created, as in /proc. */
-function createFolder(path: string): void {
-  if (existsSync(path)) return
-  if (dirname(path) !== path) createFolder(dirname(path))
-  mkdirSync(path)
 }

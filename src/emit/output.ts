@@ -1,7 +1,7 @@
 import { accessSync, constants, statSync } from 'node:fs'
 import { basename, dirname, extname, join } from 'node:path'
 import { outputIsInput, outputNotWritable } from '../errors.ts'
-import { checkPlace, statOf } from '../onnx/write/temporary.ts'
+import { checkPlace, statOf } from '../onnx/index.ts'
 
 /** Where the conversion of `input` goes when nothing else is said: `NAME.outeffhop.onnx` beside `NAME.onnx`. */
 export function defaultOutput(input: string, extension = '.onnx'): string {

@@ -1,6 +1,5 @@
 import type { Model } from '../ir/index.ts'
-import { printModel } from '../onnx/text/index.ts'
-import { placeText } from '../onnx/write/temporary.ts'
+import { placeText, printModel } from '../onnx/index.ts'
 
 /** Writes a model in ONNX's textual syntax, large weights left out. */
 export function writeText(path: string, model: Model): { path: string; bytes: number; sha256: null } {

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import type { Graph, Model, Tensor } from '../ir/index.ts'
 import { ExternalPayload } from './data/external.ts'
 import { documentOf } from './document.ts'
@@ -13,6 +14,12 @@ export function requireExternalData(model: Model): number {
     if (tensor.payload instanceof ExternalPayload) bytes += tensor.payload.range.byteLength
   }
   return bytes
+}
+
+/** The files that hold the external data of a model, in the order of their names; each may serve many tensors. */
+export function externalFiles(model: Model): string[] {
+  const document = documentOf(model)
+  return [...(document?.locations ?? [])].sort().map((location) => join(document?.home ?? '', location))
 }
 
 function* tensorsOf(model: Model): Generator<Tensor> {

@@ -1,4 +1,5 @@
 import { closeSync, openSync, statSync } from 'node:fs'
+import { checkOptions, inWords, optionKinds } from '../check-options.ts'
 import {
   ConvertError,
   modelEmpty,
@@ -11,7 +12,6 @@ import {
 import type { Model } from '../ir/index.ts'
 import type { Source } from '../wire/index.ts'
 import { Budget, BytesSource, Fields, FileSource, place, wireType } from '../wire/index.ts'
-import { checkOptions, inWords, optionKinds } from './check-options.ts'
 import { Document, documentOf } from './document.ts'
 import { kindOfFile } from './kind-of-file.ts'
 import { readModel } from './read/model.ts'

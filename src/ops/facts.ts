@@ -3,7 +3,7 @@ import { FunctionIndex, functionOf } from './functions.ts'
 import { recordOf } from './records.ts'
 import type { Size } from './size.ts'
 import { sizeOfName } from './size.ts'
-import { isStatic, mergeShapes } from './symbols.ts'
+import { axisSymbol, isStatic, mergeShapes } from './symbols.ts'
 import { contentOfTensor, largestContent } from './tensor-content.ts'
 
 /** What is known about a value. Both fields may be missing; a shape names every axis, by a made-up symbol if need be. */
@@ -25,6 +25,12 @@ export class Facts {
   readonly #constant = new Map<Value, boolean>()
   /** Values whose facts are being computed. */
   readonly #open = new Set<Value>()
+  /** Ranks that inputs of functions were supposed to have, where a call is fed by another one; checked when all are known. */
+  readonly #supposed = new Map<Value, Fact>()
+  /** Inputs whose calls turned out to disagree. */
+  readonly #refuted = new Set<Value>()
+  #isRefuted = false
+  #depth = 0
   readonly #functions = new FunctionIndex()
 
   /** Shape with every axis named; `undefined` when the rank is unknown. */
@@ -155,8 +161,22 @@ export class Facts {
   #fact(value: Value): Fact {
     const known = this.#facts.get(value)
     if (known) return known
-    // A function whose result feeds a later call of itself depends on itself: that way nothing is known.
-    if (this.#open.has(value)) return unknown
+    // A function whose result feeds a later call of itself depends on itself.
+    if (this.#open.has(value)) return this.#suppose(value)
+    this.#depth++
+    this.#follow(value)
+    this.#depth--
+    if (this.#depth === 0 && this.#isRefuted) {
+      this.#facts.clear()
+      this.#supposed.clear()
+      this.#isRefuted = false
+      return this.#fact(value)
+    }
+    return this.#facts.get(value) ?? unknown
+  }
+
+  /** Computes a value and all it depends on. */
+  #follow(value: Value): void {
     // Explicit stack: graphs are deeper than the call stack. `open` guards against cycles through functions.
     const stack: Value[] = [value]
     const open = this.#open
@@ -169,14 +189,36 @@ export class Facts {
       const waiting = open.has(top) ? [] : this.#sources(top).filter((v) => !this.#facts.has(v) && !open.has(v))
       open.add(top)
       if (waiting.length > 0) {
-        stack.push(...waiting)
+        // The first call first: it is the one that no other call feeds.
+        stack.push(...waiting.reverse())
         continue
       }
-      this.#facts.set(top, this.#compute(top))
+      const fact = this.#compute(top)
+      this.#facts.set(top, fact)
+      this.#check(top, fact)
       open.delete(top)
       stack.pop()
     }
-    return this.#facts.get(value) ?? unknown
+  }
+
+  /** What an input of a function has in every call if it has it in those that are known: a rank. */
+  #suppose(value: Value): Fact {
+    const known = this.#supposed.get(value)
+    if (known) return known
+    if (this.#refuted.has(value)) return unknown
+    const shapes = this.#actuals(value).map((actual) => this.#facts.get(actual)?.shape)
+    const shape = shapes.find((s) => s !== undefined)
+    if (!shape) return unknown
+    const fact = { shape: shape.map((_, axis) => axisSymbol(value, axis)), content: undefined }
+    this.#supposed.set(value, fact)
+    return fact
+  }
+
+  #check(value: Value, fact: Fact): void {
+    const supposed = this.#supposed.get(value)
+    if (!supposed || supposed.shape?.length === fact.shape?.length) return
+    this.#refuted.add(value)
+    this.#isRefuted = true
   }
 
   #sources(value: Value): Value[] {
@@ -233,7 +275,7 @@ export class Facts {
 
   /** What was computed so far: `#fact` has put every source first. */
   #known(value: Value): Fact {
-    return this.#facts.get(value) ?? unknown
+    return this.#facts.get(value) ?? (this.#open.has(value) ? this.#suppose(value) : unknown)
   }
 }
 

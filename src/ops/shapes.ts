@@ -1,6 +1,7 @@
 /** Shape rules: one function for each way an operator makes its output shape. `undefined` where the rank is unknown. */
 import type { Node, Value } from '../ir/index.ts'
 import { gatherPlace, keepsDims, namedAxes, permutation, reducedAxes } from './axes.ts'
+import type { Operand } from './contraction.ts'
 import { labelledProduct } from './contraction.ts'
 import type { Facts } from './facts.ts'
 import { reshapedShape } from './reshape.ts'
@@ -127,13 +128,10 @@ export const productShape: ShapeRule = (node, facts) => {
   const product = labelledProduct(node, facts)
   if (!product) return undefined
   const shapes = product.operands.map((o) => facts.shape(o.value))
-  // Labels of a matrix product of unknown rank are assumed, so its shape is not known either.
-  if (
-    node.op !== 'Einsum' &&
-    node.op !== 'Gemm' &&
-    !product.operands.every((o, i) => shapes[i] || o.labels.length <= 2)
-  )
-    return undefined
+  // Labels of a matrix product of unknown rank, and those of an ellipsis, are assumed, so its shape is not known either.
+  const isAssumed = ({ labels }: Operand): boolean =>
+    node.op === 'Einsum' ? labels.some((label) => label.startsWith('.')) : node.op !== 'Gemm' && labels.length > 2
+  if (product.operands.some((o, i) => !shapes[i] && isAssumed(o))) return undefined
   return product.output.map((label, axis) => {
     const sizes = product.operands.flatMap((o, i) => {
       const at = o.labels.indexOf(label)

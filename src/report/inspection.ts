@@ -1,5 +1,5 @@
 import type { Graph, Model, Tensor, Value } from '../ir/index.ts'
-import { printType } from '../onnx/text/index.ts'
+import { printType } from '../onnx/index.ts'
 import { describeModel } from './describe.ts'
 import type { ModelEntry } from './document.ts'
 import { schema } from './document.ts'

@@ -12,15 +12,7 @@ export const onnx: Target = {
   opsets: [],
   irVersions: [],
   newest: undefined,
-  fused: [
-    {
-      op: 'com.microsoft::GroupQueryAttention',
-      form: 'gqa',
-      conditions: {},
-      parts: { bias: {}, scores: {}, sink: {}, 'sink-per-head': {} },
-      source: 'A model that holds the operator needs ONNX Runtime already.',
-    },
-  ],
+  fused: [],
   forms: [
     {
       form: 'zero-key',

@@ -46,6 +46,7 @@ const data: DataSource = {
     synthetic: true,
     hash: '',
   },
+  files: [],
   notes: [],
   size: samples,
   skipped: [],

@@ -18,6 +18,7 @@ export function samplesOf(feeds: readonly Feeds[], shard: Shard | null = null, h
       synthetic: false,
       hash,
     },
+    files: [],
     notes: [],
     size: end - start,
     skipped: [],

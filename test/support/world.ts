@@ -12,9 +12,15 @@ export interface WorldSettings {
   readonly env?: Record<string, string>
   readonly isTTY?: boolean
   readonly clock?: () => number
+  readonly date?: () => number
 }
 
-export function recordedWorld({ env = {}, isTTY = false, clock = () => 0 }: WorldSettings = {}): RecordedWorld {
+export function recordedWorld({
+  env = {},
+  isTTY = false,
+  clock = () => 0,
+  date = Date.now,
+}: WorldSettings = {}): RecordedWorld {
   let out = ''
   let err = ''
   const listeners = new Set<() => void>()
@@ -35,6 +41,7 @@ export function recordedWorld({ env = {}, isTTY = false, clock = () => 0 }: Worl
     },
     env,
     now: clock,
+    date,
     onInterrupt(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)

@@ -1,6 +1,6 @@
+import { hashFlag, siteFlags, siteOptions } from '../../config/flags.ts'
 import { exitCodes } from '../../errors.ts'
 import { defineCommand } from '../command.ts'
-import { hashFlag, siteFlags, siteOptions } from '../flags.ts'
 import { print } from '../results.ts'
 
 export const explainCommand = defineCommand({

@@ -1,7 +1,7 @@
 import type { Options } from 'yargs'
+import { hashFlag } from '../../config/flags.ts'
 import { exitCodes } from '../../errors.ts'
 import { defineCommand } from '../command.ts'
-import { hashFlag } from '../flags.ts'
 import { printJson } from '../results.ts'
 import { paintFor } from '../terminal.ts'
 

@@ -1,47 +1,19 @@
+import { quantizeFlags, quantizeOptions } from '../../config/quantize-flags.ts'
 import { exitCodes } from '../../errors.ts'
 import type { QuantizeOptions } from '../../quantize.ts'
 import type { QuantizationDocument } from '../../report/index.ts'
-import type { Arguments, FlagTable } from '../command.ts'
+import type { Arguments } from '../command.ts'
 import { defineCommand } from '../command.ts'
-import { dataFlags, dataRequest } from '../data-flags.ts'
-import { grouped, hashFlag } from '../flags.ts'
+import { writeDepfile } from '../depfile.ts'
 import { progressOn } from '../progress.ts'
-import { quantizationFlags, quantizationOptions } from '../quantization-flags.ts'
 import { printJson } from '../results.ts'
 import { paintFor } from '../terminal.ts'
 import type { World } from '../world.ts'
 
-const flags = {
-  ...grouped('Output:', {
-    output: { type: 'string', alias: 'o', requiresArg: true, describe: 'File to write; default NAME.int8.onnx' },
-    overwrite: { type: 'boolean', describe: 'Replace an existing output' },
-    'external-data': {
-      type: 'string',
-      choices: ['auto', 'always', 'never', 'link'],
-      requiresArg: true,
-      describe: 'Weights in a file of their own: auto (default), always, never or link',
-    },
-  }),
-  ...hashFlag,
-  ...grouped('Quantization:', {
-    calibration: { type: 'string', requiresArg: true, describe: 'Use the calibration in TABLE' },
-    recipe: {
-      type: 'string',
-      requiresArg: true,
-      describe:
-        'What becomes an integer: int8, int8-dynamic, weights-int8, weights-int4; auto (default with data): the first ' +
-        'or the most accurate variant of int8 that does on part of it; or a quantized model, whose choices are made again',
-    },
-    optimize: { type: 'boolean', describe: 'Do not fold scalar arithmetic around convolutions into them' },
-  }),
-  ...quantizationFlags,
-  ...dataFlags,
-} as const satisfies FlagTable
-
 export const quantizeCommand = defineCommand({
-  usage: ['quantize <model>'],
+  usage: ['quantize [model]'],
   describe: 'Make an INT8 model, its attention left as it is',
-  flags,
+  flags: quantizeFlags,
   async run(args, { world, signal }) {
     const [{ quantize }, { QuantizationRefused }] = await Promise.all([
       import('../../quantize.ts'),
@@ -52,8 +24,10 @@ export const quantizeCommand = defineCommand({
       if (!args.quiet) progress.update(phase, done, total)
     }
     try {
-      const document = await quantize(args.model, { ...optionsOf(args, signal), signal, onProgress })
+      const document = await quantize(args.model, { ...quantizeOptions(args, signal), signal, onProgress })
       progress.end()
+      const options = quantizeOptions(args)
+      await writeDepfile(args, document.files, { ...options, dataOptions: options })
       await print(document, args, world)
       return exitCodes.done
     } catch (error) {
@@ -64,19 +38,11 @@ export const quantizeCommand = defineCommand({
   },
 })
 
-function optionsOf(args: Arguments<typeof flags>, signal: AbortSignal): QuantizeOptions {
-  const request = dataRequest(args, signal)
-  const { output, overwrite, hash, calibration, recipe, optimize } = args
-  return {
-    ...request?.options,
-    data: request?.spec,
-    ...quantizationOptions(args),
-    ...{ output, overwrite, hash, calibration, recipe, optimize },
-    externalData: args['external-data'],
-  }
-}
-
-async function print(document: QuantizationDocument, args: Arguments<typeof flags>, world: World): Promise<void> {
+async function print(
+  document: QuantizationDocument,
+  args: Arguments<typeof quantizeFlags>,
+  world: World,
+): Promise<void> {
   if (args.json) return printJson(document, world)
   if (args.quiet) return
   const { summarizeQuantization } = await import('../../report/index.ts')

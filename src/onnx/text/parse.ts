@@ -1,6 +1,6 @@
+import { checkOptions, optionKinds, requireText } from '../../check-options.ts'
 import type { Attribute, Node, Tensor, Value, ValueType } from '../../ir/index.ts'
 import { Graph, Model } from '../../ir/index.ts'
-import { checkOptions, optionKinds, requireText } from '../check-options.ts'
 import { parseAttribute, tensorHead } from './attributes.ts'
 import { Cursor } from './cursor.ts'
 import { ExternalTensors } from './external.ts'

@@ -1,5 +1,6 @@
+import { checkOptions, optionKinds } from '../../check-options.ts'
 import type { Graph, Model, ModelFunction, Node, Value } from '../../ir/index.ts'
-import { checkOptions, optionKinds, requireModel } from '../check-options.ts'
+import { requireModel } from '../require-model.ts'
 import { printAttribute } from './attributes.ts'
 import { printData } from './tensor.ts'
 import { printTensorType, printType } from './types.ts'

@@ -52,7 +52,11 @@ export function planInPlace(
   const { node } = site
   const spec = wanted.target.target.fused.find((s) => s.op === node.op)
   const conversion = conversions.get(node.op)
-  if (!spec || !conversion) return { form: undefined, refused: `the target has no form of ${node.op} with a sink` }
+  if (!spec || !conversion)
+    return {
+      form: undefined,
+      refused: `the target "${wanted.target.target.name}" has no form of ${node.op} with a sink`,
+    }
   const dtype = typeOfFused(node)
   if (dtype === undefined) return { form: spec.form, refused: `"${node.label}" has an unknown element type` }
   const bench = new Workbench(node, dtype, facts, shared)

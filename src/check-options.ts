@@ -1,5 +1,4 @@
-import { optionUnknown, optionWrong, usage } from '../errors.ts'
-import { Model } from '../ir/index.ts'
+import { optionUnknown, optionWrong, usage } from './errors.ts'
 
 /** What the value of an option can be: in words, and as a test. */
 export interface OptionKind {
@@ -42,11 +41,6 @@ export function checkOptions<O extends object>(options: O, kinds: Readonly<Recor
 /** Refuses what is no path, bytes or text where one is needed; `name` says what it is for. */
 export function requireText(name: string, value: string): void {
   if (typeof value !== 'string') throw usage(`${name} is a text, not ${inWords(value)}`)
-}
-
-export function requireModel(value: Model): void {
-  if (!(value instanceof Model))
-    throw usage(`a Model is needed, not ${inWords(value)}`, 'openModel opens one from a path or from bytes.')
 }
 
 /** A value in an error: itself where it is short, what it is where not. */

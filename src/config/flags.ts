@@ -1,14 +1,9 @@
 import { policyNames } from '../options.ts'
 import { forms, providers, targetNames } from '../targets/index.ts'
-import type { FlagTable } from './command.ts'
+import { grouped } from './flag.ts'
 
 /** A flag that takes a name or pattern, and more of them by being repeated. */
 const names = (describe: string) => ({ type: 'string', array: true, requiresArg: true, describe }) as const
-
-/** Flags that stand together in the help. */
-export function grouped<const F extends FlagTable>(group: string, flags: F): F {
-  return Object.fromEntries(Object.entries(flags).map(([name, flag]) => [name, { ...flag, group }])) as F
-}
 
 /** Flags of every command. */
 export const commonFlags = grouped('General:', {
@@ -16,6 +11,12 @@ export const commonFlags = grouped('General:', {
   quiet: { type: 'boolean', alias: 'q', describe: 'Print errors only' },
   color: { type: 'boolean', describe: 'Colours; default: on a terminal, unless NO_COLOR is set' },
   debug: { type: 'boolean', hidden: true, describe: 'Print the stack of an error' },
+  config: {
+    type: 'string',
+    requiresArg: true,
+    describe: 'Config file; default: outeffhop.config.* here or above; --no-config: none',
+  },
+  'print-config': { type: 'boolean', describe: 'Print what every setting is and where it comes from, and do nothing' },
 })
 
 /** Which softmaxes count. */
@@ -59,11 +60,28 @@ export const hashFlag = grouped('Output:', {
   hash: { type: 'boolean', describe: 'Put the sha256 of every file in the report' },
 })
 
+export const cacheDirFlag = grouped('Cache:', {
+  'cache-dir': {
+    type: 'string',
+    requiresArg: true,
+    describe: 'Where results are kept; default: OUTEFFHOP_CACHE_DIR, else the place of the platform',
+  },
+})
+
+export const depfileFlag = grouped('Output:', {
+  depfile: {
+    type: 'string',
+    requiresArg: true,
+    path: true,
+    describe: 'Write the files the output is made of to FILE, for make and ninja',
+  },
+})
+
 /** The name-valued flags as site options. */
 export function siteOptions(flags: {
-  readonly only?: string[] | undefined
-  readonly except?: string[] | undefined
-  readonly convert?: string[] | undefined
+  readonly only?: readonly string[] | undefined
+  readonly except?: readonly string[] | undefined
+  readonly convert?: readonly string[] | undefined
   readonly include?: readonly (typeof policyNames)[number][] | undefined
 }) {
   const { only = [], except = [], convert: force = [], include = [] } = flags

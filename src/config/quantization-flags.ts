@@ -1,8 +1,8 @@
-import type { InferredOptionTypes } from 'yargs'
 import { usage } from '../errors.ts'
 import type { QuantizationOptions } from '../quantization-options.ts'
 import type { RangeMethod } from '../quantize/index.ts'
-import { grouped } from './flags.ts'
+import type { ValuesOf } from './flag.ts'
+import { grouped } from './flag.ts'
 
 /** How to quantize: the same flags for every command that does. */
 export const quantizationFlags = {
@@ -18,7 +18,7 @@ export const quantizationFlags = {
       requiresArg: true,
       describe: 'How much of an outlier moves into the weights; default 0.75',
     },
-    smooth: { type: 'boolean', describe: 'Do not move outliers into the weights' },
+    smooth: { type: 'boolean', onByDefault: true, describe: 'Do not move outliers into the weights' },
     'reduce-range': { type: 'boolean', describe: 'Weights in 7 bits: for x64 processors without VNNI' },
     prefer: {
       type: 'string',
@@ -47,7 +47,7 @@ export const quantizationFlags = {
   }),
 } as const
 
-type QuantizationArguments = Partial<InferredOptionTypes<typeof quantizationFlags>>
+type QuantizationArguments = Partial<ValuesOf<typeof quantizationFlags>>
 
 /** What the flags above ask for. */
 export function quantizationOptions(flags: QuantizationArguments): QuantizationOptions {

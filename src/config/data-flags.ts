@@ -1,15 +1,16 @@
-import type { InferredOptionTypes } from 'yargs'
 import type { DataOptions, Shard } from '../data/index.ts'
 import { usage } from '../errors.ts'
-import { grouped } from './flags.ts'
+import type { ValuesOf } from './flag.ts'
+import { grouped } from './flag.ts'
 
 const text = (describe: string) => ({ type: 'string', requiresArg: true, describe }) as const
+const file = (describe: string) => ({ type: 'string', requiresArg: true, path: true, describe }) as const
 const number = (describe: string) => ({ type: 'number', requiresArg: true, describe }) as const
 
 /** The data that calibration, quantization and comparison run on: the same flags for every command. */
 export const dataFlags = {
   ...grouped('Data:', {
-    data: text('.npz, .npy, .jsonl, .txt, .parquet, .safetensors, a .js module, a folder of them or of images'),
+    data: file('.npz, .npy, .jsonl, .txt, .parquet, .safetensors, a .js module, a folder of them or of images'),
     synthetic: { type: 'boolean', describe: 'Make inputs up; only to try things out, and said in every report' },
     samples: number('Take a subset of N samples; default all of them (16 synthetic ones)'),
     seed: number('Which subset, and which synthetic inputs; default 0'),
@@ -19,12 +20,12 @@ export const dataFlags = {
       requiresArg: true,
       describe: 'NaN, another shape, broken files: stop (default) or skip',
     },
-    tokenizer: text('The tokenizer.json for text; default: the one beside the text'),
+    tokenizer: file('The tokenizer.json for text; default: the one beside the text'),
     'text-field': text('The field or column with the text; default text'),
     'max-length': number('Most tokens of a text; default: what tokenizer and model say'),
   }),
   ...grouped('Images:', {
-    'image-config': text('A preprocessor_config.json; default: the one beside the images'),
+    'image-config': file('A preprocessor_config.json; default: the one beside the images'),
     'image-size': text('WIDTHxHEIGHT, one number for the shorter side, xHEIGHT or WIDTHx'),
     'image-crop': text('WIDTHxHEIGHT or one number for both, from the middle'),
     'image-scale': number('What pixels are multiplied by; default 1/255'),
@@ -51,7 +52,7 @@ export const shardFlag = grouped('Data:', {
 })
 
 /** What the flags above are parsed to. */
-type DataArguments = Partial<InferredOptionTypes<typeof dataFlags & typeof shardFlag>>
+type DataArguments = Partial<ValuesOf<typeof dataFlags & typeof shardFlag>>
 
 /** What to hand to `openData`. */
 export interface DataRequest {

@@ -1,0 +1,58 @@
+import type { QuantizeOptions } from '../quantization-options.ts'
+import { dataFlags, dataRequest } from './data-flags.ts'
+import type { FlagTable, ValuesOf } from './flag.ts'
+import { grouped } from './flag.ts'
+import { depfileFlag, hashFlag } from './flags.ts'
+import { quantizationFlags, quantizationOptions } from './quantization-flags.ts'
+
+/** The settings of `quantize`. */
+export const quantizeFlags = {
+  ...grouped('Output:', {
+    output: {
+      type: 'string',
+      alias: 'o',
+      requiresArg: true,
+      path: true,
+      describe: 'File to write; default NAME.int8.onnx',
+    },
+    overwrite: { type: 'boolean', describe: 'Replace an existing output' },
+    'external-data': {
+      type: 'string',
+      choices: ['auto', 'always', 'never', 'link'],
+      requiresArg: true,
+      describe: 'Weights in a file of their own: auto (default), always, never or link',
+    },
+  }),
+  ...hashFlag,
+  ...depfileFlag,
+  ...grouped('Quantization:', {
+    calibration: { type: 'string', requiresArg: true, path: true, describe: 'Use the calibration in TABLE' },
+    recipe: {
+      type: 'string',
+      requiresArg: true,
+      describe:
+        'What becomes an integer: int8, int8-dynamic, weights-int8, weights-int4; auto (default with data): the first ' +
+        'or the most accurate variant of int8 that does on part of it; or a quantized model, whose choices are made again',
+    },
+    optimize: {
+      type: 'boolean',
+      onByDefault: true,
+      describe: 'Do not fold scalar arithmetic around convolutions into them',
+    },
+  }),
+  ...quantizationFlags,
+  ...dataFlags,
+} as const satisfies FlagTable
+
+/** The options of the library that the settings stand for. */
+export function quantizeOptions(args: Partial<ValuesOf<typeof quantizeFlags>>, signal?: AbortSignal): QuantizeOptions {
+  const request = dataRequest(args, signal)
+  const { output, overwrite, hash, calibration, recipe, optimize } = args
+  return {
+    ...request?.options,
+    data: request?.spec,
+    ...quantizationOptions(args),
+    ...{ output, overwrite, hash, calibration, recipe, optimize },
+    externalData: args['external-data'],
+  }
+}

@@ -1,0 +1,22 @@
+import type { DataOptions } from './data/index.ts'
+import { openData } from './data/index.ts'
+import { closeModel, externalFiles, openModel } from './onnx/index.ts'
+
+/** What names the files that a result is made of, beside the model. */
+export interface InputOptions {
+  readonly data?: string | undefined
+  readonly dataOptions?: DataOptions | undefined
+  readonly calibration?: string | undefined
+}
+
+/** The files a result is made of: the model, its external data, the data samples are read from, the table. */
+export async function inputFiles(path: string, { data, dataOptions, calibration }: InputOptions): Promise<string[]> {
+  const model = openModel(path)
+  try {
+    const samples = data === undefined ? [] : (await openData(data, model, dataOptions)).files
+    const table = calibration === undefined ? [] : [calibration]
+    return [...new Set([path, ...externalFiles(model), ...samples, ...table])]
+  } finally {
+    closeModel(model)
+  }
+}
