@@ -13,7 +13,8 @@ const model = (op: string) =>
 
 it.skipIf(!installed)('models of which one is in memory at a time compare as those that are together', async () => {
   const data = samplesOf([1, 2, 3].map((x) => ({ x: Tensor.of(dtypes.float, [2], [x, -x / 2]) })))
-  const compare = (apart: boolean) => compareModels(model('Tanh'), model('Sigmoid'), data.samples(), { apart, samples: 2 })
+  const compare = (apart: boolean) =>
+    compareModels(model('Tanh'), model('Sigmoid'), data.samples(), { apart, samples: 2 })
   const [together, apart] = [await compare(false), await compare(true)]
   expect(together.samples).toBe(2)
   expect(apart).toEqual(together)

@@ -116,7 +116,9 @@ describe.skipIf(!canRun)('--recipe auto', () => {
       (error) => error.document,
     )
     const { recipe, choice } = quantization
-    const sqnr = new Map<string, number>(choice.tried.map((tried: { recipe: string; sqnrDb: number }) => [tried.recipe, tried.sqnrDb]))
+    const sqnr = new Map<string, number>(
+      choice.tried.map((tried: { recipe: string; sqnrDb: number }) => [tried.recipe, tried.sqnrDb]),
+    )
     expect(sqnr.size).toBeGreaterThan(4)
     expect(recipe).not.toBe('int8-plain')
     expect(sqnr.get(recipe)).toBeGreaterThan((sqnr.get('int8-plain') ?? 0) + 6)
