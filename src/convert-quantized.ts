@@ -79,11 +79,11 @@ export async function planConverted(
 /** What `quantize` is asked for by the options of a conversion. A table is of the model before it: it gave the sinks. */
 function settingsOf(options: ConvertOptions): QuantizeOptions {
   const { quantize, data, dataOptions, target, targetVersion, provider, optimize, onProgress } = options
-  const { externalData, overwrite, hash, signal } = options
+  const { externalData, overwrite, hash, signal, observations } = options
   return {
     ...(typeof quantize === 'string' ? { recipe: quantize } : quantize),
     ...dataOptions,
-    ...{ data, target, targetVersion, provider, optimize, externalData, overwrite, hash, signal },
+    ...{ data, target, targetVersion, provider, optimize, externalData, overwrite, hash, signal, observations },
     onProgress: (phase, done, total) => onProgress?.(phases[phase], done, total),
   }
 }
@@ -97,15 +97,18 @@ const phases: Readonly<Record<QuantizePhase, Phase>> = {
   comparing: 'compare',
 }
 
-type Quantized = Pick<QuantizationDocument, 'quantization' | 'requires' | 'files' | 'passes' | 'warnings'>
+type Quantized = Pick<QuantizationDocument, 'quantization' | 'requires' | 'files' | 'passes' | 'warnings'> &
+  Partial<Pick<QuantizationDocument, 'operators' | 'observed'>>
 
 function joined(
   document: ReportDocument,
-  { quantization, requires, files, passes, warnings }: Quantized,
+  { quantization, requires, files, passes, warnings, operators, observed }: Quantized,
 ): ReportDocument {
   return {
     ...document,
     ...{ quantization, files, requires: bothOf(document.requires, requires) },
+    ...(operators && document.operators && { operators: { ...operators, before: document.operators.before } }),
+    ...(observed && !document.observed && { observed }),
     passes: [...document.passes, ...passes],
     warnings: [...document.warnings, ...warnings],
   }

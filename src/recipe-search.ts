@@ -28,7 +28,10 @@ export interface Attempt {
 export function recipeAsked(options: QuantizeOptions, hasData: boolean): RecipeName | 'auto' {
   const { recipe } = options
   const own = ownSettings(options)
-  if (recipe === undefined) return hasData && own.length === 0 ? 'auto' : 'int8'
+  if (recipe === undefined) {
+    const isOpen = hasData && own.length === 0 && options.protocol === undefined
+    return isOpen ? 'auto' : 'int8'
+  }
   if (recipe === 'auto') {
     if (own.length > 0)
       throw usage(`--${own[0]} is part of what --recipe auto chooses`, 'Name a recipe, or leave it out.')

@@ -24,6 +24,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   compare: ['data', 'runtime', 'ir'],
   emit: ['onnx', 'ir'],
   cache: ['onnx', 'runtime', 'ir'],
+  // C++ and CUDA: imports nothing, and nothing imports it.
+  kernels: [],
   report: ['onnx', 'calibrate', 'compare', 'quantize', 'attention', 'rewrite', 'targets', 'ir'],
   passes: ['attention', 'rewrite', 'quantize', 'targets', 'ops', 'ir'],
   config: ['src', 'data', 'quantize', 'rewrite', 'targets'],

@@ -23,7 +23,14 @@ export function quantizationLines(entry: QuantizationEntry, paint: Paint, dryRun
   const { recipe, quantized, float } = entry
   const verb = dryRun ? 'would be quantized' : 'quantized'
   const counts = paint.strong(`${count(quantized, 'product')} ${verb} (${recipe}), ${float} left in float.`)
-  return [...choiceLines(entry, paint), ...floatRows(entry, paint), counts, ...(dryRun ? [] : qualityLines(entry))]
+  const options = entry.sessionOptions.map(({ key, value, why }) => `Session option ${key}=${value}: ${why}.`)
+  return [
+    ...choiceLines(entry, paint),
+    ...floatRows(entry, paint),
+    counts,
+    ...(dryRun ? [] : qualityLines(entry)),
+    ...options,
+  ]
 }
 
 /** The recipes that were tried, and what stays in float for accuracy. */
