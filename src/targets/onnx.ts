@@ -8,6 +8,7 @@ export const onnx: Target = {
   domains: ['ai.onnx.ml'],
   operators: new Map(),
   attributes: [],
+  lacks: new Set(),
   refusedTypes: [],
   opsets: [],
   irVersions: [],

@@ -14,6 +14,7 @@ export const ort: Target = {
   operators: ortOperators,
   // Read in its source: the CPU kernel took 4 bits only until onnxruntime#24384, which 1.22 was the first release to have.
   attributes: [{ op: 'com.microsoft::MatMulNBits', attribute: 'bits', value: 8, since: '1.22' }],
+  lacks: new Set(),
   // A model of one Identity in each type was loaded in 1.17 to 1.30.
   refusedTypes: [dtypes.complex64, dtypes.complex128],
   // Measured by loading a one-node model of every opset and IR version in the releases 1.15 to 1.30; 1.19 is the oldest

@@ -1,4 +1,3 @@
-import type { Stats } from 'node:fs'
 import { closeSync, existsSync, lstatSync, openSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import {
@@ -127,8 +126,14 @@ export function checkFolder(folder: string): void {
   if (!existing.isDirectory()) throw outputInFile(folder)
 }
 
+/** What a place holds. */
+interface Existing {
+  isFile(): boolean
+  isDirectory(): boolean
+}
+
 /** What is at a path; `undefined` for nothing. */
-export function statOf(path: string): Stats | undefined {
+export function statOf(path: string): Existing | undefined {
   try {
     return statSync(path, { throwIfNoEntry: false })
   } catch (error) {
