@@ -1,7 +1,8 @@
-import type { Model } from '../src/ir/index.ts'
+import type { Model, Node } from '../src/ir/index.ts'
 import { dtypeName } from '../src/ir/index.ts'
-import type { PassContext } from '../src/rewrite/index.ts'
+import type { PassContext, Report } from '../src/rewrite/index.ts'
 import { definePass, opsetOf, reportsOnly } from '../src/rewrite/index.ts'
+import type { Target } from '../src/targets/index.ts'
 import { compareVersions, neededVersion, standingOf } from '../src/targets/index.ts'
 
 /**
@@ -48,6 +49,7 @@ function checkOperators(model: Model, { target: { target, version }, report }: P
   for (const graph of model.graphs()) {
     const opset = opsetOf(graph)
     for (const node of graph.nodes()) {
+      checkAttributes(node, target, report)
       const key = `${node.op} ${opset}`
       if (seen.has(key) || local.has(`${node.domain}::${node.opType}`)) continue
       seen.add(key)
@@ -58,6 +60,13 @@ function checkOperators(model: Model, { target: { target, version }, report }: P
       report.require({ runtime: since, reason: `its ${node.op}` })
       report.warn('target-too-old', `${target.name} ${version} has no ${node.op}, ${since} has`, { node: node.label })
     }
+  }
+}
+
+function checkAttributes(node: Node, { attributes }: Target, report: Report): void {
+  for (const { op, attribute, value, since } of attributes) {
+    if (node.op === op && node.int(attribute) === value)
+      report.require({ runtime: since, reason: `its ${op} with ${attribute} ${value}` })
   }
 }
 

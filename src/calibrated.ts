@@ -21,6 +21,7 @@ import type { QuantizationSettings } from './quantize/index.ts'
 import { findConvolutions, findProducts, Quantization } from './quantize/index.ts'
 import type { Pass, PassRun, PipelineSettings } from './rewrite/index.ts'
 import { Report, runPipeline } from './rewrite/index.ts'
+import { raisedFor } from './targets/index.ts'
 
 /** What a model is observed on, and which of what is seen will be asked for. */
 export interface Observing {
@@ -38,7 +39,7 @@ export class Calibrated {
   readonly #model: Model
   readonly #options: QuantizeOptions
 
-  private constructor(path: string, model: Model, options: QuantizeOptions, { table, report, runs }: Found) {
+  private constructor(path: string, model: Model, options: QuantizeOptions, { table, report, runs }: Observed) {
     this.#path = path
     this.#model = model
     this.#options = options
@@ -74,6 +75,13 @@ export class Calibrated {
       await this.#quantize(copy, quantization, data, new Report())
       return withFile(copy, (file) => use(file, quantization))
     })
+  }
+
+  /** Reports what the target cannot load of the model as it is now, and which version of it the model needs. */
+  check(): void {
+    const settings = settingsFor(this.#options)
+    const target = this.#options.targetVersion === undefined ? raisedFor(this.#model, settings.target) : settings.target
+    runPipeline(this.#model, steps.check, { ...settings, target, report: this.report })
   }
 
   progress(phase: QuantizePhase, done: number, total: number): void {
@@ -130,7 +138,30 @@ export class Calibrated {
   }
 }
 
-type Found = Pick<Calibrated, 'table' | 'report'> & { readonly runs: readonly PassRun[] }
+interface Observed extends Found {
+  readonly table: CalibrationTable | ForeignTable
+}
+
+interface Found {
+  readonly report: Report
+  readonly runs: readonly PassRun[]
+}
+
+/** Quantizes a model without having seen any of its values, as if all of them were small: what it would become. */
+export function quantizeUnseen(
+  model: Model,
+  settings: QuantizationSettings,
+  options: QuantizeOptions,
+): Found & { readonly quantization: Quantization } {
+  const range = { min: -1, max: 1 }
+  const seen = { range, channels: undefined, rangeBy: () => range }
+  const quantization = new Quantization(() => seen, settings)
+  const all = [...steps.prepare, ...steps.smooth, ...steps.insert, ...steps.store, ...steps.check]
+  const base = settingsFor(options)
+  const target = options.targetVersion === undefined ? raisedFor(model, base.target) : base.target
+  const { report, runs } = runPipeline(model, all, { ...base, target, quantization })
+  return { quantization, report, runs }
+}
 
 /** DequantizeLinear takes one scale for each channel from this opset on. */
 const perChannelOpset = 13
@@ -143,7 +174,7 @@ function settingsFor(options: QuantizeOptions): Pick<PipelineSettings, 'target' 
 /** The passes, cut where something is measured: at the model that is calibrated, and at what its quantizers read. */
 const steps = cutSteps()
 
-function cutSteps(): Readonly<Record<'prepare' | 'smooth' | 'insert' | 'store', readonly Pass[]>> {
+function cutSteps(): Readonly<Record<'prepare' | 'smooth' | 'insert' | 'store' | 'check', readonly Pass[]>> {
   const all = passes.filter(({ stage }) => stage === 'adapt' || stage === 'quantize')
   const [start, measured] = ['smooth-activations', 'insert-qdq'].map((name) => all.findIndex((p) => p.name === name))
   const end = (measured ?? 0) + 1
@@ -152,6 +183,7 @@ function cutSteps(): Readonly<Record<'prepare' | 'smooth' | 'insert' | 'store', 
     smooth: all.slice(start, measured),
     insert: all.slice(measured, end),
     store: all.slice(end),
+    check: passes.filter(({ name }) => name === 'check-target'),
   }
 }
 

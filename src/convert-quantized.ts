@@ -1,11 +1,17 @@
 /** The second step of a conversion: the converted model is quantized, and compared with what it was converted from. */
 import { withFile } from './calibrate/index.ts'
+import { compareModels } from './compare/index.ts'
+import { openData } from './data/index.ts'
+import { conversionUnlike } from './errors.ts'
+import { split } from './held-out.ts'
 import type { Model } from './ir/index.ts'
 import type { ConvertOptions, Phase } from './options.ts'
+import { leastCosine } from './quantization-options.ts'
 import type { QuantizeOptions, QuantizePhase } from './quantize.ts'
-import { quantizeModel } from './quantize.ts'
+import { planQuantization, quantizeModel } from './quantize.ts'
 import { ConversionRefused, QuantizationRefused } from './refused.ts'
 import type { QuantizationDocument, ReportDocument } from './report/index.ts'
+import { compareVersions } from './targets/index.ts'
 
 interface ConvertedModel {
   /** Quantized in place. */
@@ -32,6 +38,7 @@ export function quantizeConverted(
   return withFile(model, async (file) => {
     await accept(file)
     const converted = complete(document)
+    await refuseUnlike({ model, original, file }, converted, options)
     try {
       const made = await quantizeModel({ model, file, original: original ?? file, output }, settingsOf(options))
       return joined(converted, made)
@@ -40,6 +47,33 @@ export function quantizeConverted(
       throw error
     }
   })
+}
+
+/**
+ * What a conversion changes is not to be blamed on rounding: samples kept back are run through both models before anything
+ * is quantized. Throws {@link ConversionRefused}.
+ */
+async function refuseUnlike(
+  { model, original, file }: Pick<ConvertedModel, 'model' | 'original'> & { readonly file: string },
+  converted: ReportDocument,
+  options: ConvertOptions,
+): Promise<void> {
+  const { data, dataOptions = {}, signal } = options
+  if (original === undefined || (data === undefined && !dataOptions.synthetic)) return
+  const { minCosine = leastCosine } = settingsOf(options)
+  const { heldOut } = split(await openData(data, model, { ...dataOptions, signal }))
+  const { all } = await compareModels(original, file, heldOut.samples(), { signal })
+  if (all !== undefined && all.cosine.mean < minCosine)
+    throw new ConversionRefused(conversionUnlike(all.cosine.mean, minCosine), converted)
+}
+
+/** The report of a converted model with what would be quantized of it; the model stays as it is. */
+export async function planConverted(
+  model: Model,
+  document: ReportDocument,
+  options: ConvertOptions,
+): Promise<ReportDocument> {
+  return joined(document, await planQuantization(model, settingsOf(options)))
 }
 
 /** What `quantize` is asked for by the options of a conversion. A table is of the model before it: it gave the sinks. */
@@ -63,16 +97,26 @@ const phases: Readonly<Record<QuantizePhase, Phase>> = {
   comparing: 'compare',
 }
 
+type Quantized = Pick<QuantizationDocument, 'quantization' | 'requires' | 'files' | 'passes' | 'warnings'> &
+  Partial<Pick<QuantizationDocument, 'operators' | 'observed'>>
+
 function joined(
   document: ReportDocument,
-  { quantization, files, passes, warnings, operators, observed }: QuantizationDocument,
+  { quantization, requires, files, passes, warnings, operators, observed }: Quantized,
 ): ReportDocument {
   return {
     ...document,
-    ...{ quantization, files },
+    ...{ quantization, files, requires: bothOf(document.requires, requires) },
     ...(operators && document.operators && { operators: { ...operators, before: document.operators.before } }),
     ...(observed && !document.observed && { observed }),
     passes: [...document.passes, ...passes],
     warnings: [...document.warnings, ...warnings],
   }
+}
+
+/** What both steps need: the newer runtime, and the provider of the conversion. */
+function bothOf(a: ReportDocument['requires'], b: QuantizationDocument['requires']): ReportDocument['requires'] {
+  if (b.runtime === null || (a.runtime !== null && compareVersions(a.runtime, b.runtime) >= 0)) return a
+  // A reason of the conversion's runtime comes first, before that of its provider.
+  return { ...a, runtime: b.runtime, reasons: [...b.reasons, ...a.reasons.slice(a.runtime === null ? 0 : 1)] }
 }

@@ -17,7 +17,7 @@ import {
 import { convertKinds, quantizationKinds } from './option-kinds.ts'
 import type { ConvertOptions } from './options.ts'
 import { isNamed, policiesOf, switchesOf, targetOf, unmatched } from './options.ts'
-import { recipes } from './quantize/recipes.ts'
+import { choicesOf, isRecipeName, recipeNames } from './quantize/candidates.ts'
 import { ConversionRefused } from './refused.ts'
 import type { ReportDocument } from './report/index.ts'
 import { countOperators, describeModel, describeRun, isAllSoftmax1, unconverted } from './report/index.ts'
@@ -70,6 +70,8 @@ export async function convert(input: ModelInput, options: ConvertOptions = {}): 
     const facts = { model: described, target, sink: sinks.words, changeOf: sinks.changeOf, ...run }
     const document = await withOperators(sinks.describe(describeRun('convert', facts)), before, model)
     refuse(document, options)
+    if (options.dryRun && options.quantize !== undefined)
+      return { document: await planned(model, document, options), bytes: undefined }
     if (options.dryRun || output === undefined || isDone(document, model, options)) {
       const bytes = input instanceof Uint8Array && !options.dryRun ? modelToBytes(model) : undefined
       return { document, bytes }
@@ -157,10 +159,13 @@ function checkQuantization(
   if (quantize === undefined) return
   if (typeof quantize !== 'string') checkOptions(quantize, quantizationKinds)
   const recipe = typeof quantize === 'string' ? quantize : (quantize.recipe ?? 'int8')
-  if (!recipes.includes(recipe)) throw usage(`there is no recipe "${recipe}"`, `There are: ${recipes.join(', ')}.`)
+  const named = isRecipeName(recipe)
+  if (recipe !== 'auto' && !named && !recipe.endsWith('.onnx'))
+    throw usage(`there is no recipe "${recipe}"`, `There are: auto, ${recipeNames.join(', ')}.`)
   if (stopAfter !== undefined) throw usage('a conversion that stops early cannot be quantized')
   if (output === undefined && typeof input !== 'string') throw usage('a quantized model is written to a file: name one')
-  if (recipe === 'int8' && data === undefined && !dataOptions?.synthetic)
+  const observes = recipe === 'auto' || (named && choicesOf(recipe).recipe === 'int8')
+  if (observes && data === undefined && !dataOptions?.synthetic)
     throw usage(
       'there is no data',
       'Quantization to int8 observes the converted model: give data with --data SOURCE, not a table.',
@@ -233,6 +238,12 @@ async function write(
   const progress = (done: number, total: number) => onProgress?.('write', done, total)
   const files = await saveModel(model, output, { externalData, overwrite, hash, signal, accept, onProgress: progress })
   return complete({ ...document, files })
+}
+
+/** The report with what would be quantized. */
+async function planned(model: Model, document: ReportDocument, options: ConvertOptions): Promise<ReportDocument> {
+  const { planConverted } = await import('./convert-quantized.ts')
+  return planConverted(model, document, options)
 }
 
 /** What a trial of the converted model adds to the report. Throws where it cannot run. */

@@ -286,6 +286,17 @@ export function configUnreadable(path: string, why: string, cause?: unknown): Co
   )
 }
 
+/** The outputs of a converted model do not resemble those of the model it was made of, and nothing was quantized yet. */
+export function conversionUnlike(cosine: number, least: number): ConvertError {
+  return new ConvertError(
+    'conversion-unlike',
+    'checkFailed',
+    `the converted model gives other outputs than its input before anything is quantized: cosine ${cosine.toFixed(4)}, and ${least} is the least`,
+    {},
+    'Its sinks take attention away: --sinks calibrated keeps the outputs of a model that was trained with softmax; --min-cosine accepts less. Nothing was written.',
+  )
+}
+
 /** A sample cannot be used, and samples are not skipped. */
 export function dataBadSample(id: string, reason: string): ConvertError {
   return new ConvertError(

@@ -120,6 +120,7 @@ export const quantizationKinds: Readonly<Record<keyof QuantizationOptions, Optio
   convolutions: optionKinds.flag,
   keepFloat: optionKinds.names,
   minCosine: optionKinds.number,
+  maxDrop: optionKinds.number,
 }
 
 /** What the options of `quantize` can be. */
@@ -134,7 +135,6 @@ export const quantizeKinds: Readonly<Record<keyof QuantizeOptions, OptionKind>> 
   externalData: oneOf(externalDataModes),
   hash: optionKinds.flag,
   optimize: optionKinds.flag,
-  maxDrop: optionKinds.number,
   observations: optionKinds.flag,
   onProgress: optionKinds.work,
 }

@@ -4,7 +4,6 @@ import { usage } from './errors.ts'
 import { matcher } from './names.ts'
 import type { ExternalData } from './onnx/index.ts'
 import type { QuantizationOptions } from './quantization-options.ts'
-import type { Recipe } from './quantize/recipes.ts'
 import type { PipelineSettings, Precision, SinkOf, Stage } from './rewrite/index.ts'
 import { precisions } from './rewrite/pass.ts'
 import { newestRaised } from './rewrite/raise/limits.ts'
@@ -74,10 +73,11 @@ export interface ConvertOptions extends SiteOptions, TargetOptions, CalibrationO
   /** Fold scalar arithmetic around convolutions into them, and the like: the same function, computed in fewer steps. */
   readonly optimize?: boolean | undefined
   /**
-   * Quantize the converted model too, by a recipe or with all settings; the result is compared with the model as it was
-   * before the conversion. `int8` needs `data`, of which samples are kept back for the comparison.
+   * Quantize the converted model too, by a recipe (`auto` for the most accurate one on the data) or with all settings; the
+   * result is compared with the model as it was before the conversion. Variants of `int8` need `data`, of which samples are
+   * kept back for the comparison.
    */
-  readonly quantize?: Recipe | QuantizationOptions | undefined
+  readonly quantize?: string | QuantizationOptions | undefined
   /** Raise the model to this opset, 13 to 21, where it is older and every operator can be raised. */
   readonly opset?: number | undefined
   /** Compute in half precision where that is enough; inputs and outputs keep their types. */

@@ -6,29 +6,36 @@ import type { QuantizationSettings, RecipeName } from './quantize/index.ts'
 import { choicesOf, defaultSettings, protocols } from './quantize/index.ts'
 
 /** How to quantize; what is left out is as the recipe says. */
-type Settings = { readonly [name in keyof Omit<QuantizationSettings, 'keep'>]?: QuantizationSettings[name] | undefined }
+type Settings = {
+  readonly [name in keyof Omit<QuantizationSettings, 'keep' | 'recipe'>]?: QuantizationSettings[name] | undefined
+}
 
 /** What can be asked of a quantization, by itself or as the second step of a conversion. */
 export interface QuantizationOptions extends Settings {
+  /**
+   * A recipe by name, `auto` for the most accurate one on part of the data, or the path of a quantized model whose choices
+   * are to be made again. Default `auto` where there is data to measure on, else `int8`.
+   */
+  readonly recipe?: string | undefined
   /** Move outlier channels of activations into the weights. Default true. */
   readonly smooth?: boolean | undefined
   /** Products to leave in float, by the names of their nodes. */
   readonly keepFloat?: NamePattern | undefined
   /** The least mean cosine between the outputs of the result and of the input. Default 0.95. */
   readonly minCosine?: number | undefined
+  /** Keep as few products in float as bring 1 - cosine, its mean on samples kept back, down to this. */
+  readonly maxDrop?: number | undefined
 }
 
+/** The least mean cosine where none is asked for. */
+export const leastCosine = 0.95
+
 /** What can be asked of a quantization by itself. */
-export interface QuantizeOptions extends DataOptions, TargetOptions, Omit<QuantizationOptions, 'recipe'> {
+export interface QuantizeOptions extends DataOptions, TargetOptions, QuantizationOptions {
   /** The data to calibrate and to compare on: what `openData` takes. */
   readonly data?: string | undefined
   /** A calibration table to use in the place of observing the data. */
   readonly calibration?: string | undefined
-  /**
-   * A recipe by name, `auto` for the most accurate one on part of the data, or the path of a quantized model whose choices
-   * are to be made again. Default `int8`.
-   */
-  readonly recipe?: string | undefined
   /** File to write. Default: `NAME.int8.onnx` beside the model. */
   readonly output?: string | undefined
   readonly overwrite?: boolean | undefined
@@ -38,8 +45,6 @@ export interface QuantizeOptions extends DataOptions, TargetOptions, Omit<Quanti
   readonly observations?: boolean | undefined
   /** Fold scalar arithmetic around convolutions into them first. Default true. */
   readonly optimize?: boolean | undefined
-  /** Keep as few products in float as bring 1 - cosine, its mean on samples kept back, down to this. */
-  readonly maxDrop?: number | undefined
   readonly onProgress?: ((phase: QuantizePhase, done: number, total: number) => void) | undefined
 }
 
@@ -59,7 +64,7 @@ export function ownSettings(options: QuantizeOptions): readonly string[] {
 }
 
 /** The settings of a recipe, changed where the options say so. */
-export function settingsOf(options: Omit<QuantizationOptions, 'recipe'>, name: RecipeName): QuantizationSettings {
+export function settingsOf(options: QuantizationOptions, name: RecipeName): QuantizationSettings {
   if (options.protocol !== undefined) checkProtocol(options, name)
   else if (options.softmaxCorrection)
     throw usage('--softmax-correction is about quantized probabilities', 'Only --protocol outeffhop quantizes them.')

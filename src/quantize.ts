@@ -1,6 +1,7 @@
 /** Quantization on one screen: observe, migrate outliers, quantize, write, compare with the input on data it has not seen. */
 import { basename, dirname, extname, join } from 'node:path'
-import { Calibrated } from './calibrated.ts'
+import { withCopy } from './calibrate/index.ts'
+import { Calibrated, quantizeUnseen } from './calibrated.ts'
 import { checkOptions } from './check-options.ts'
 import type { Choice } from './choice.ts'
 import { choiceIn, choiceInFile, writeChoice } from './choice.ts'
@@ -17,7 +18,7 @@ import type { SavedFile } from './onnx/index.ts'
 import { closeModel, modelSize, openModel, requireExternalData, saveModel } from './onnx/index.ts'
 import { quantizeKinds } from './option-kinds.ts'
 import type { QuantizeOptions } from './quantization-options.ts'
-import { settingsOf } from './quantization-options.ts'
+import { leastCosine, settingsOf } from './quantization-options.ts'
 import type { Quantization, QuantizationSettings } from './quantize/index.ts'
 import { choicesOf, clips } from './quantize/index.ts'
 import type { Attempt } from './recipe-search.ts'
@@ -32,6 +33,7 @@ import {
   observedEntry,
   quantizationEntry,
 } from './report/index.ts'
+import type { Report } from './rewrite/index.ts'
 import { sessionOptionsFor, trapWarnings } from './runtime-traps.ts'
 import { fewestInFloat, rank } from './sensitivity.ts'
 import { surroundings } from './surroundings.ts'
@@ -73,6 +75,33 @@ export function quantizeModel(task: QuantizationTask, options: QuantizeOptions):
   return new Quantizer(task, options).run()
 }
 
+/** What {@link quantizeModel} would make of an opened model, which stays as it is, were every value within finite bounds. */
+export async function planQuantization(
+  model: Model,
+  options: QuantizeOptions,
+): Promise<Pick<QuantizationDocument, 'quantization' | 'requires' | 'files' | 'passes' | 'warnings'>> {
+  const { synthetic, data } = options
+  const asked = recipeAsked(options, data !== undefined && !synthetic)
+  const settings = settingsOf(options, asked === 'auto' ? 'int8' : asked)
+  const by = options.recipe === undefined ? 'default' : 'asked'
+  return withCopy(model, async (copy) => {
+    const { quantization, report, runs } = quantizeUnseen(copy, settings, options)
+    const choice: ChoiceEntry = { by, tried: [], keepFloat: [] }
+    return {
+      quantization: quantizationEntry({
+        ...{ recipe: asked, choice, products: quantization.products, comparison: undefined, sizeRatio: undefined },
+        sessionOptions: sessionOptionsFor(settings),
+      }),
+      requires: requiresOf(report),
+      ...{ files: [], warnings: report.warnings },
+      passes: runs.map(({ pass, stage, changed }) => ({ pass, stage, changed })),
+    }
+  })
+}
+
+/** A model of more bytes and what was made of it are not in memory together. */
+const largestPair = 1 << 30
+
 /** One run of {@link quantize}. */
 class Quantizer {
   readonly #task: QuantizationTask
@@ -88,7 +117,7 @@ class Quantizer {
   }
 
   async run(): Promise<QuantizationDocument> {
-    const { data: spec, synthetic, minCosine = 0.95 } = this.#options
+    const { data: spec, synthetic, minCosine = leastCosine } = this.#options
     const asked = this.#asked()
     const described = await describeModel(this.#model, this.#options)
     const before = this.#options.observations ? countOperators(this.#model) : undefined
@@ -100,12 +129,14 @@ class Quantizer {
     const settings = withFloat(settingsOf(this.#options, made.recipe), made.keepFloat)
     const quantization = await calibrated.quantize(settings, data?.calibration)
     writeChoice(this.#model, made)
+    calibrated.check()
     warnOfFloat(quantization, made, calibrated)
     calibrated.report.warnings.push(...trapWarnings(this.#model, settings))
     const finish = (quality: Comparison | undefined, files: readonly SavedFile[]) =>
       describeQuantization({
         model: described,
         calibration: this.#calibrationEntry(calibrated),
+        requires: requiresOf(calibrated.report),
         quantization: quantizationEntry({
           recipe: made.recipe,
           choice: made.entry,
@@ -146,10 +177,11 @@ class Quantizer {
   /** What is to be chosen, and by whom; what is written in a model is not searched again. */
   #asked(): Asked {
     const { data, synthetic, calibration, recipe, maxDrop } = this.#options
-    const written =
-      recipe === 'auto' ? choiceIn(this.#model) : recipe?.endsWith('.onnx') ? choiceInFile(recipe) : undefined
     // Made-up inputs say nothing of the accuracy that recipes have.
-    const name = written?.recipe ?? recipeAsked(this.#options, data !== undefined)
+    const file = recipe?.endsWith('.onnx') ? choiceInFile(recipe) : undefined
+    const wanted = file?.recipe ?? recipeAsked(this.#options, data !== undefined)
+    const written = wanted === 'auto' ? choiceIn(this.#model) : file
+    const name = written?.recipe ?? wanted
     if (this.#options.protocol !== undefined && (name === 'auto' || maxDrop !== undefined))
       throw usage(
         `${name === 'auto' ? '--recipe auto' : '--max-drop'} contradicts --protocol`,
@@ -172,7 +204,7 @@ class Quantizer {
     const histograms =
       observations ||
       (range === undefined
-        ? this.#options.protocol === undefined && (name === 'auto' || clips(name))
+        ? this.#options.protocol === undefined && name !== 'auto' && clips(name)
         : range !== 'min-max' && range !== 'moving-average')
     const ranges = name === 'auto' || choicesOf(name).recipe.startsWith('int8')
     return Calibrated.of(this.#task.file, this.#model, { data, ranges, histograms }, this.#options)
@@ -222,7 +254,8 @@ class Quantizer {
 
   #compare(temporary: string, data: DataSource, calibrated: Calibrated): Promise<Comparison> {
     calibrated.progress('comparing', 0, 1)
-    return compareModels(this.#task.original, temporary, data.samples(), { timed: true, signal: this.#options.signal })
+    const settings = { timed: true, apart: this.#bytes > largestPair, signal: this.#options.signal }
+    return compareModels(this.#task.original, temporary, data.samples(), settings)
   }
 
   #calibrationEntry({ table }: Calibrated): QuantizationDocument['calibration'] {
@@ -241,6 +274,10 @@ interface Asked {
 
 interface Made extends Choice {
   readonly entry: ChoiceEntry
+}
+
+function requiresOf({ runtime }: Report): QuantizationDocument['requires'] {
+  return { runtime: runtime?.version ?? null, reasons: runtime === null ? [] : [runtime.reason] }
 }
 
 function withFloat(settings: QuantizationSettings, names: readonly string[]): QuantizationSettings {

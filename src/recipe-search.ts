@@ -7,7 +7,7 @@ import { ConvertError, usage } from './errors.ts'
 import { evenly } from './held-out.ts'
 import { closest } from './names.ts'
 import type { QuantizeOptions } from './quantization-options.ts'
-import { ownSettings, settingsOf } from './quantization-options.ts'
+import { leastCosine, ownSettings, settingsOf } from './quantization-options.ts'
 import type { RecipeName } from './quantize/index.ts'
 import { candidates, isRecipeName, recipeNames } from './quantize/index.ts'
 
@@ -21,14 +21,17 @@ export interface Attempt {
 }
 
 /**
- * The recipe that is asked for by name; `auto` where it is to be searched.
+ * The recipe that is asked for by name; `auto` where it is to be searched, which is the default where there is data.
  *
  * Throws `usage` for a name that is none, and for `auto` beside settings that it is about.
  */
 export function recipeAsked(options: QuantizeOptions, hasData: boolean): RecipeName | 'auto' {
   const { recipe } = options
   const own = ownSettings(options)
-  if (recipe === undefined) return 'int8'
+  if (recipe === undefined) {
+    const isOpen = hasData && own.length === 0 && options.protocol === undefined
+    return isOpen ? 'auto' : 'int8'
+  }
   if (recipe === 'auto') {
     if (own.length > 0)
       throw usage(`--${own[0]} is part of what --recipe auto chooses`, 'Name a recipe, or leave it out.')
@@ -43,12 +46,18 @@ export function recipeAsked(options: QuantizeOptions, hasData: boolean): RecipeN
 
 /** Samples that recipes are tried on, and samples that means are measured on meanwhile. */
 const judged = 8
-const measured = 16
+const measured = 8
 
 /** A recipe takes the place of the first only with this part of its noise or less: few samples tell no finer. */
 const margin = 0.9
 
-/** Quantizes copies of the model by every candidate and compares them with `path` on part of the data. */
+/** A recipe that loses no more than this part of what may be lost ends the search: few samples tell no finer. */
+const enough = 0.1
+
+/**
+ * Quantizes copies of the model by one candidate after the other and compares them with `path` on part of the data, until
+ * one is clearly accurate enough: with `minCosine` of 0.95, from a mean cosine of 0.995 on.
+ */
 export async function tryRecipes(
   path: string,
   calibrated: Calibrated,
@@ -60,12 +69,18 @@ export async function tryRecipes(
   try {
     for (const [done, recipe] of candidates.entries()) {
       calibrated.progress('trying recipes', done, candidates.length)
-      attempts.push(...(await attempt(recipe, calibrated, data, baseline, options)))
+      const made = await attempt(recipe, calibrated, data, baseline, options)
+      attempts.push(...made)
+      if (made.some(({ quality }) => isEnough(quality, options))) break
     }
   } finally {
     await baseline.close()
   }
   return attempts
+}
+
+function isEnough(quality: Attempt['quality'], { minCosine = leastCosine }: QuantizeOptions): boolean {
+  return quality !== undefined && 1 - quality.cosine.mean <= enough * (1 - minCosine)
 }
 
 async function attempt(

@@ -68,6 +68,51 @@ async function fetched(path: string, names: readonly string[], feeds: readonly F
 
 const number = (x: number | undefined) => x as number
 
+/** A chain of products, each of which reads as many elements as the input has. */
+function chain(products: number, width: number): Model {
+  const steps = Array.from({ length: products }, (_, i) => [
+    `m${i} = MatMul (${i === 0 ? 'x' : `t${i - 1}`}, w)`,
+    `t${i} = Tanh (m${i})`,
+  ])
+  const text = `${header} chain (float[N,${width}] x) => (float[N,${width}] t${products - 1})
+    <float[${width},${width}] w = ...> { ${steps.flat().join('\n')} }`
+  return parseModel(text, {
+    fill: ({ dtype, dims, name }) => Tensor.of(dtype, dims, floats(dims, 5).toNumbers(1 << 20), name),
+  })
+}
+
+describe.skipIf(!installed)('calibrating where the activations of one sample are large', () => {
+  const settings = { histograms: true, session: { threads: 1 } } as const
+  const collected = async (model: Model, feeds: readonly Feeds[], budget: number) => {
+    let memory = 0
+    const onProgress = (pace: { memory: number }) => {
+      memory = Math.max(memory, pace.memory)
+    }
+    const table = await collect(model, samplesOf(feeds), { ...settings, budget, onProgress })
+    return { table, memory }
+  }
+
+  it('gives the same table in parts, whatever the budget and however sizes change', async () => {
+    const feeds = [3, 40, 2, 90].map((rows, i): Feeds => ({ x: floats([rows, 16], i + 1) }))
+    const whole = await collected(chain(5, 16), feeds, Number.POSITIVE_INFINITY)
+    expect(whole.table.values.size).toBe(5)
+    // One value at a time; parts from the second sample on; parts from the last one on.
+    for (const budget of [1, 5 * 64 * 10, 5 * 64 * 60]) {
+      const parts = await collected(chain(5, 16), feeds, budget)
+      expect(tableToJson(parts.table)).toBe(tableToJson(whole.table))
+    }
+  })
+
+  it('takes no more memory than the budget allows', async () => {
+    const [products, rows, width] = [12, 1 << 15, 64]
+    const feeds: Feeds[] = [{ x: floats([rows, width], 1) }]
+    const bytes = 4 * rows * width
+    const whole = await collected(chain(products, width), feeds, Number.POSITIVE_INFINITY)
+    const parts = await collected(chain(products, width), feeds, 2 * bytes)
+    expect(whole.memory - parts.memory).toBeGreaterThan((products / 2) * bytes)
+  }, 180_000)
+})
+
 describe.skipIf(!installed)('calibrating an export', () => {
   for (const [name, batch] of [
     ['bert.eager.ts14', 1],

@@ -56,16 +56,17 @@ describe.skipIf(!canRun)('convert with --quantize', () => {
   it('compares with the original: sinks that take attention away are refused, as bad rounding is', async () => {
     const output = join(folder, 'both.onnx')
     const options = { ...synthetic, output, quantize: 'int8', acceptDrift: true } as const
-    await expect(convert(bert(), { ...options, sink: 8 })).rejects.toMatchObject({ code: 'quantization-unlike' })
+    await expect(convert(bert(), { ...options, sink: 8 })).rejects.toMatchObject({ code: 'conversion-unlike' })
     expect(readdirSync(folder)).toEqual([])
   })
 
-  it('refuses a result that does not resemble the original, and writes nothing', async () => {
+  it('refuses a result that rounding makes unlike the original, and writes nothing', async () => {
     const settings = { ...synthetic, output: join(folder, 'both.onnx'), acceptDrift: true }
-    const refused = await convert(bert(), { ...settings, quantize: { minCosine: 1.5 } }).catch((error) => error)
+    const quantizeTo = { recipe: 'int8', alpha: 0.01, symmetrize: false, minCosine: 0.9999 }
+    const refused = await convert(bert(), { ...settings, quantize: quantizeTo }).catch((error) => error)
     expect(refused).toBeInstanceOf(ConversionRefused)
     expect(refused).toMatchObject({ code: 'quantization-unlike', exitCode: 1 })
-    expect(refused.document.quantization.quality.cosineMean).toBeLessThan(1.5)
+    expect(refused.document.quantization.quality.cosineMean).toBeLessThan(0.9999)
     expect(readdirSync(folder)).toEqual([])
   })
 
@@ -84,6 +85,25 @@ describe.skipIf(!canRun)('convert with --quantize', () => {
     await expect(convert(bert(), options)).rejects.toMatchObject({ code: 'interrupted' })
     expect(existsSync(output)).toBe(false)
     expect(readdirSync(folder)).toEqual([])
+  })
+
+  it('says in a dry run what it would quantize, without running the result', async () => {
+    const { document } = await convert(bert(), { ...synthetic, quantize: 'int8', acceptDrift: true, dryRun: true })
+    expect(document.quantization).toMatchObject({ recipe: 'int8', quantized: 13, quality: null, sizeRatio: null })
+    expect(document.files).toEqual([])
+    const world = recordedWorld()
+    const args = [bert(), '--quantize', 'weights-int8', '--keep-float', '*query*', '--dry-run']
+    expect(await main(args, world)).toBe(0)
+    expect(world.out()).toMatch(/11 products would be quantized \(weights-int8\), 2 left in float/)
+    expect(world.out()).toContain('was asked to stay in float')
+  })
+
+  it('says which runtime the integers need', async () => {
+    const options = { ...synthetic, acceptDrift: true, dryRun: true }
+    const needs = async (recipe: string) => (await convert(bert(), { ...options, quantize: recipe })).document.requires
+    expect(await needs('weights-int8')).toMatchObject({ runtime: '1.22' })
+    expect((await needs('weights-int8')).reasons[0]).toContain('MatMulNBits')
+    expect((await needs('weights-int4')).runtime).toBe('1.19')
   })
 
   it('is one command with one document', async () => {

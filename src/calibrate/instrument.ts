@@ -28,6 +28,8 @@ export interface WatchedValue {
   readonly count: number
   readonly rank: number
   readonly channels: ChannelLayout | undefined
+  /** Which of the outputs with elements is its own; undefined where its elements stay in the graph. */
+  readonly element: number | undefined
 }
 
 /** A site whose rows are observed. Its part of the vector: the `rank` sizes of the rows, then L of every row. */
@@ -57,51 +59,62 @@ export interface Instrumentation {
  * ONNX Runtime orders nodes depth first from the last one, inputs with the highest index first. So what observes the start
  * of the graph is added last, and the vector after it: every value is reduced as soon as it is there, and its memory is free
  * for the next.
+ *
+ * What leaves the graph as elements is in memory until a run ends, all of it together; `only` names the values whose elements
+ * do. Default: all that are watched.
  */
-export function instrument(model: Model, { all, histograms, moments }: Watching): Instrumentation {
+export function instrument(
+  model: Model,
+  { all, histograms, moments }: Watching,
+  only?: ReadonlySet<string>,
+): Instrumentation {
   // Sites first: they would be found differently in a graph with more readers.
   const attention = observedSites(model)
   const gauge = new Gauge(model)
-  const fetch = histograms || moments !== undefined
+  const fetches = (name: string) => (histograms || moments !== undefined) && (only?.has(name) ?? true)
   const observed = observedValues(model, all)
   const position = new Map([...model.graph.nodes()].map((node, i) => [node, i] as const))
   const at = ({ producer }: Value) => (producer === undefined ? -1 : (position.get(producer) ?? -1))
   const tasks = [
-    ...observed.map((value) => ({ at: at(value.value), run: () => gauge.statisticsOf(value, fetch) })),
+    ...observed.map((value) => ({
+      at: at(value.value),
+      run: () => gauge.statisticsOf(value, fetches(value.value.name)),
+    })),
     ...attention.map((site) => ({ at: at(site.output), run: () => gauge.logsumexp(site) })),
   ]
   for (const task of tasks.toSorted((a, b) => b.at - a.at)) task.run()
-  const values = placed(observed)
+  const values = placed(observed, fetches)
   const vector = gauge.vector(
     observed.map(({ value }) => value),
     attention.map(({ output }) => output),
   )
-  const elements = fetch
-    ? values.map(({ name, at, count }) => ({ output: gauge.elementsOf(name), at, channels: count }))
-    : []
+  const elements = values
+    .filter(({ element }) => element !== undefined)
+    .map(({ name, at, count }) => ({ output: gauge.elementsOf(name), at, channels: count }))
   const plan: Plan = {
     vector,
     histograms: histograms ? elements : [],
     moments: moments === undefined ? [] : elements.map(({ output }) => output),
     granularity: moments ?? 'tensor',
   }
-  const fetches = [...new Set([vector, ...elements.map(({ output }) => output)])].filter((name) => name !== undefined)
+  const names = [...new Set([vector, ...elements.map(({ output }) => output)])].filter((name) => name !== undefined)
   const sites = attention.map(({ node, output, input, heads }) => {
     const rank = rankOf(input as Value)
     return { node: node.label, output: output.name, heads: rank === undefined ? undefined : heads, rank: rank ?? 1 }
   })
-  return { values, sites, fetches, plan }
+  return { values, sites, fetches: names, plan }
 }
 
 /** Where the parts of values begin. */
-function placed(observed: readonly ObservedValue[]): WatchedValue[] {
-  let next = 0
+function placed(observed: readonly ObservedValue[], fetches: (name: string) => boolean): WatchedValue[] {
+  let [next, elements] = [0, 0]
   return observed.map(({ value, channels }) => {
     const count = channels?.count ?? 1
     const rank = channels === undefined ? 1 : channels.axis === -1 ? 2 : (channels.rank ?? 2)
     const at = next
     next += 3 * count + rank
-    return { name: value.name, at, count, rank, channels }
+    const element = fetches(value.name) ? elements++ : undefined
+    return { name: value.name, at, count, rank, channels, element }
   })
 }
 

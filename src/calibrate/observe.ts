@@ -17,15 +17,19 @@ export interface Reduced {
 export interface Observation extends Sight {
   /** The first value a weight meets that is not finite, when there is one. */
   readonly spoiled: string | undefined
+  /** What the elements of each value take. */
+  readonly bytes: ReadonlyMap<string, number>
 }
 
 /** Reads what came of running a sample. */
 export function observe(sample: number, reduced: Reduced, { values, sites }: Instrumentation): Observation {
   const states = new Map<string, ValueState>()
+  const bytes = new Map<string, number>()
   let spoiled: string | undefined
   let end = 0
-  for (const [i, watched] of values.entries()) {
-    const state = stateOf(sample, watched, reduced, i)
+  for (const watched of values) {
+    const state = stateOf(sample, watched, reduced)
+    bytes.set(watched.name, 4 * elementsOf(watched, reduced))
     if (state.notFinite > 0 && watched.channels !== undefined) spoiled ??= watched.name
     states.set(watched.name, state)
     end = watched.at + 3 * watched.count + watched.rank
@@ -36,18 +40,22 @@ export function observe(sample: number, reduced: Reduced, { values, sites }: Ins
     end += rank + data.length
     return { node, output, heads, logsumexp: logsumexpOfSample(data, dims, heads) }
   })
-  return { samples: [sample], skipped: [], values: states, sites: rows, spoiled }
+  return { samples: [sample], skipped: [], values: states, sites: rows, spoiled, bytes }
 }
 
 function sizeOf(dims: ArrayLike<number>): number {
   return Array.from(dims).reduce((size, dim) => size * dim, 1)
 }
 
-function stateOf(sample: number, watched: WatchedValue, reduced: Reduced, i: number): ValueState {
-  const { at, count, rank, channels: layout } = watched
+function elementsOf({ at, count, rank }: WatchedValue, { vector }: Reduced): number {
+  return sizeOf(vector.subarray(at + 3 * count, at + 3 * count + rank))
+}
+
+function stateOf(sample: number, watched: WatchedValue, reduced: Reduced): ValueState {
+  const { at, count, channels: layout, element } = watched
   const { vector } = reduced
   const part = (k: number) => vector.subarray(at + k * count, at + (k + 1) * count)
-  const rows = sizeOf(vector.subarray(at + 3 * count, at + 3 * count + rank)) / count
+  const rows = elementsOf(watched, reduced) / count
   const [max, min, sum] = [part(0), part(1), part(2)]
   // A zero has no sign in a table.
   const range = { min: extreme(min, Math.min) + 0, max: extreme(max, Math.max) + 0 }
@@ -58,8 +66,8 @@ function stateOf(sample: number, watched: WatchedValue, reduced: Reduced, i: num
     ranges: { samples: [sample], min: [range.min], max: [range.max] },
     notFinite: 0,
     channels: layout && { axis: layout.axis, rows, min, max, sum },
-    histogram: reduced.histograms[i],
-    moments: reduced.moments[i],
+    histogram: element === undefined ? undefined : reduced.histograms[element],
+    moments: element === undefined ? undefined : reduced.moments[element],
   }
 }
 

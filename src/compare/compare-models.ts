@@ -37,6 +37,11 @@ export interface CompareOptions {
   readonly samples?: number | undefined
   /** Take times too. */
   readonly timed?: boolean | undefined
+  /**
+   * Have one model in memory at a time, and the outputs of the first for all samples; times are then taken one after the
+   * other. Default false.
+   */
+  readonly apart?: boolean | undefined
   /** Classes of a distribution that count as the best ones. Default 5. */
   readonly top?: number | undefined
   /** How far elements of an output may be apart; those further apart are counted. */
@@ -61,11 +66,62 @@ export async function compareModels(
   samples: AsyncIterable<Sample>,
   options: CompareOptions = {},
 ): Promise<Comparison> {
+  if (options.apart) return compareApart(first, second, samples, options)
   const baseline = await Baseline.open(first, options.signal)
   try {
     return await baseline.compare(second, samples, options)
   } finally {
     await baseline.close()
+  }
+}
+
+async function compareApart(
+  first: string | Uint8Array,
+  second: string | Uint8Array,
+  samples: AsyncIterable<Sample>,
+  options: CompareOptions,
+): Promise<Comparison> {
+  const [tally, known] = [new Tally(options), [] as RanSample[]]
+  await withSession(first, options, async (session) => {
+    for await (const { feeds } of samples) {
+      known.push(await ran(session, feeds, options))
+      if (known.length === options.samples) break
+    }
+  })
+  await withSession(second, options, async (session) => {
+    for (const { feeds, outputs, time } of known) {
+      const other = await ran(session, feeds, options)
+      tally.outputs(outputs, other.outputs)
+      if (options.timed) tally.times([time, other.time])
+      options.onProgress?.(tally.samples)
+    }
+  })
+  return tally.result(options.timed ?? false)
+}
+
+interface RanSample {
+  readonly feeds: Feeds
+  readonly outputs: Outputs
+  readonly time: number
+}
+
+async function ran(session: Session, feeds: Feeds, { timed, signal }: CompareOptions): Promise<RanSample> {
+  if (signal?.aborted) throw interrupted()
+  const outputs = await session.run(feedsFor(session, feeds))
+  const [time = 0] = timed ? await timesOf([session], feeds) : []
+  return { feeds, outputs, time }
+}
+
+async function withSession(
+  model: string | Uint8Array,
+  { signal }: CompareOptions,
+  use: (session: Session) => Promise<void>,
+): Promise<void> {
+  const session = await openSession(model, sessionOptions(signal))
+  try {
+    await use(session)
+  } finally {
+    await session.close()
   }
 }
 

@@ -1,6 +1,6 @@
 import { usage } from '../errors.ts'
 import type { ConvertOptions } from '../options.ts'
-import { recipes } from '../quantize/recipes.ts'
+import { recipeNames } from '../quantize/candidates.ts'
 import { stages } from '../rewrite/pass.ts'
 import { dataFlags, dataRequest } from './data-flags.ts'
 import type { FlagTable, ValuesOf } from './flag.ts'
@@ -70,9 +70,9 @@ export const convertFlags = {
   ...grouped('Quantization:', {
     quantize: {
       type: 'string',
-      choices: recipes,
+      choices: ['auto', ...recipeNames],
       requiresArg: true,
-      describe: 'Quantize the result too, by this recipe; int8 needs data',
+      describe: 'Quantize the result too: int8, int8-dynamic, weights-int8, weights-int4; auto: the best on the data',
     },
   }),
   ...quantizationFlags,

@@ -47,6 +47,11 @@ export const quantizationFlags = {
       requiresArg: true,
       describe: 'size: quantize large convolutions too; default accuracy',
     },
+    'max-drop': {
+      type: 'number',
+      requiresArg: true,
+      describe: 'Keep as few products in float as bring 1 - cosine on held-out data down to this',
+    },
     'keep-float': {
       type: 'string',
       array: true,
@@ -78,6 +83,7 @@ export function quantizationOptions(flags: QuantizationArguments): QuantizationO
     reduceRange: flags['reduce-range'],
     keepFloat: flags['keep-float'],
     minCosine: flags['min-cosine'],
+    maxDrop: flags['max-drop'],
   }
 }
 

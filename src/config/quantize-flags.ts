@@ -32,13 +32,8 @@ export const quantizeFlags = {
       type: 'string',
       requiresArg: true,
       describe:
-        'What becomes an integer: int8 (default), int8-dynamic, weights-int8, weights-int4; auto: the most accurate ' +
-        'variant of int8 on part of the data; or a quantized model, whose choices are made again',
-    },
-    'max-drop': {
-      type: 'number',
-      requiresArg: true,
-      describe: 'Keep as few products in float as bring 1 - cosine on held-out data down to this',
+        'What becomes an integer: int8, int8-dynamic, weights-int8, weights-int4; auto (default with data): the first ' +
+        'or the most accurate variant of int8 that does on part of it; or a quantized model, whose choices are made again',
     },
     optimize: {
       type: 'boolean',
@@ -58,7 +53,7 @@ export function quantizeOptions(args: Partial<ValuesOf<typeof quantizeFlags>>, s
     ...request?.options,
     data: request?.spec,
     ...quantizationOptions(args),
-    ...{ output, overwrite, hash, calibration, recipe, optimize, maxDrop: args['max-drop'] },
+    ...{ output, overwrite, hash, calibration, recipe, optimize },
     externalData: args['external-data'],
   }
 }

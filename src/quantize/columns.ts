@@ -1,8 +1,10 @@
 import type { Node, Value } from '../ir/index.ts'
 import type { Facts } from '../ops/index.ts'
-import { sliceBounds } from '../ops/index.ts'
+import { padsOf, sliceBounds } from '../ops/index.ts'
+import { valueOperandOf } from './attention-values.ts'
 import { Layout } from './layout.ts'
 import type { WeightProduct } from './products.ts'
+import { isZeros } from './zeros.ts'
 
 /** The product whose columns the channels of a value are, with nothing between that a factor by channel cannot pass. */
 export interface ColumnSource {
@@ -12,8 +14,8 @@ export interface ColumnSource {
 }
 
 /**
- * Follows the channels of a value back to the weight they come from: through the attention core to the value projection,
- * through a gate to the up projection, through ReLU.
+ * Follows the channels of a value back to the weight they come from: through the attention core, fused or not, to the value
+ * projection, with or without rows of zeros beside its own, through a gate to the up projection, through ReLU.
  *
  * Undefined where a value on the way is read by anybody else, or where an operator is not linear by channel.
  */
@@ -138,6 +140,10 @@ class Walk {
         const rightShape = right && facts.shape(right)
         return rightShape ? step(layout.beforeProduct(rightShape), right) : []
       }
+      case 'Pad':
+        return this.#padded(node, layout)
+      case 'Concat':
+        return this.#joined(node, layout)
       case 'Split':
         return this.#split(node, value, layout)
       case 'Slice':
@@ -145,8 +151,39 @@ class Walk {
       case 'Gather':
         return this.#take(node, layout)
       default:
-        return []
+        return this.#attended(node, value, layout)
     }
+  }
+
+  /** Zeros stay what they are under any factor, so rows of them may stand beside the channels. */
+  #padded(node: Node, layout: Layout): Step[] {
+    const facts = this.#facts
+    const source = node.input(0) as Value
+    const shape = facts.shape(source)
+    const pads = shape && padsOf(node, facts, shape.length)
+    const fill = node.input(2) ? facts.scalar(node.input(2)) : (facts.float(node, 'value') ?? 0)
+    if (!pads || fill !== 0 || (node.string('mode') ?? 'constant') !== 'constant') return []
+    const before = layout.beforeLonger([...pads.keys()], shape)
+    return before ? [{ value: source, layout: before }] : []
+  }
+
+  /** One value with channels, beside zeros. */
+  #joined(node: Node, layout: Layout): Step[] {
+    const facts = this.#facts
+    const [source, ...more] = node.inputs.filter((input) => input !== undefined && !isZeros(input, facts)) as Value[]
+    const shape = source && facts.shape(source)
+    const axis = facts.int(node, 'axis')
+    if (!shape || more.length > 0 || axis === undefined) return []
+    const before = layout.beforeLonger([toNegative(axis, layout)], shape)
+    return before ? [{ value: source, layout: before }] : []
+  }
+
+  /** The values of a fused attention. */
+  #attended(node: Node, value: Value, layout: Layout): Step[] {
+    const operand = node.output(0) === value ? valueOperandOf(node, this.#facts) : undefined
+    const shape = operand && this.#facts.shape(operand.value)
+    const before = shape && layout.beforeAttention(shape, operand)
+    return before ? [{ value: operand.value, layout: before }] : []
   }
 
   /** Either factor may be scaled in the place of both. */

@@ -98,6 +98,35 @@ export class Layout {
     return index && this.with(at, [{ size, index: index.map((i) => i + start) }])
   }
 
+  /** Before something was put beside what was there, along (negative) axes on which no channel depends. */
+  beforeLonger(axes: readonly number[], shape: readonly Size[]): Layout | undefined {
+    const rank = this.axes.length
+    if (shape.length !== rank || axes.some((axis) => this.axes[rank + axis]?.some(({ index }) => index)))
+      return undefined
+    return new Layout(this.axes.map((old, i) => (axes.includes(i - rank) ? [{ size: shape[i] as Size }] : old)))
+  }
+
+  /**
+   * The values [.., T, Hkv*D] or [.., Hkv, T, D] behind attention of more queries or fewer, and of as many heads or more:
+   * neighbours share the values of one.
+   */
+  beforeAttention(
+    shape: readonly Size[],
+    heads: { readonly own: number; readonly values: number },
+  ): Layout | undefined {
+    const rows = this.axes.at(-2)
+    const merged = shape.length === 3
+    if (shape.length !== this.axes.length || rows === undefined || rows.some(({ index }) => index)) return undefined
+    const long = this.with(shape.length - 2, [{ size: shape.at(-2) as Size }])
+    if (heads.own === heads.values) return long
+    const at = shape.length - (merged ? 1 : 3)
+    const size = shape[at]
+    const index = positions(this.axes[at] as Axis)
+    if (typeof size !== 'number' || !index || heads.own % heads.values !== 0) return undefined
+    const [inner, group] = [size / heads.values, heads.own / heads.values]
+    return long.with(at, [{ size, index: index.map((i) => Math.floor(i / inner / group) * inner + (i % inner)) }])
+  }
+
   /** Before one element `index` of an axis of `size` was taken, and the axis with it. */
   beforeTake(axis: number, index: number, size: Size, channels: number): Layout | undefined {
     const rank = this.axes.length + 1

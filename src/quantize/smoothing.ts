@@ -15,10 +15,17 @@ interface MigrationWish {
   readonly symmetric: boolean
   readonly group?: Int32Array | undefined
   readonly unit?: boolean
+  readonly dynamic?: boolean
 }
 
-/** Below this part of the largest, a magnitude counts as this part: dead channels take no part in the balance. */
+/** Below this part of the largest, a magnitude counts as the mean of the others: dead channels take no part in the balance. */
 const floor = 1e-5
+
+/**
+ * Below this part of the mean, a magnitude counts as this part where ranges are taken while the model runs: a channel that
+ * was nearly dead at calibration would set the range of all when it wakes up. A range of calibration clips it.
+ */
+const dynamicFloor = 0.1
 
 /**
  * How much of each channel's size moves from the activation into the weights that read it.
@@ -28,7 +35,7 @@ const floor = 1e-5
  *
  * `shift_j = (min_j + max_j) / 2` where `symmetric`. Source: the symmetrization of OutlierTune (arXiv 2406.18832).
  *
- * Channels of one `group` get one scale.
+ * Channels of one `group` get one scale; `dynamic` says that ranges are not those of calibration.
  *
  * With `unit`, `scale_j = max|x_j - shift_j| / 127`: an integer of the result is a step of its channel, and the weights hold
  * the scales. Source: the pre-executed dequantization of OutlierTune.
@@ -36,7 +43,7 @@ const floor = 1e-5
 export function migrationOf(
   channels: ChannelStatistics,
   products: readonly Pick<WeightProduct, 'tensor' | 'inputAxis'>[],
-  { alpha, symmetric, group, unit = false }: MigrationWish,
+  { alpha, symmetric, group, unit = false, dynamic = false }: MigrationWish,
 ): Migration | undefined {
   const { min, max } = channels
   const shift = symmetric ? min.map((low, j) => (low + (max[j] as number)) / 2) : new Float64Array(min.length)
@@ -46,6 +53,7 @@ export function migrationOf(
       min.map((_, j) => Math.max(centred(min, j), centred(max, j))),
       group,
     ),
+    dynamic ? dynamicFloor : 0,
   )
   const weights = new Float64Array(min.length)
   for (const { tensor, inputAxis } of products)
@@ -69,8 +77,11 @@ function shared(values: Float64Array, group: Int32Array | undefined): Float64Arr
   return values.map((_, j) => largest.get(group[j] as number) as number)
 }
 
-/** Undefined where nothing is larger than 0, or something is not a number. */
-function raised(values: Float64Array): Float64Array | undefined {
+/** Undefined where nothing is larger than 0, or something is not a number; nothing is below `least` times the mean. */
+function raised(values: Float64Array, least = 0): Float64Array | undefined {
   const largest = values.reduce((a, b) => Math.max(a, b), 0)
-  return largest > 0 && Number.isFinite(largest) ? values.map((x) => Math.max(x, largest * floor)) : undefined
+  if (!(largest > 0 && Number.isFinite(largest))) return undefined
+  const alive = values.filter((x) => x > largest * floor)
+  const mean = Math.exp(alive.reduce((sum, x) => sum + Math.log(x), 0) / alive.length)
+  return values.map((x) => (x > largest * floor ? Math.max(x, least * mean) : mean))
 }

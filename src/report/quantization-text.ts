@@ -19,11 +19,18 @@ export function summarizeQuantization(document: QuantizationDocument, paint: Pai
 }
 
 /** What was quantized and what was not, and how the result does. */
-export function quantizationLines(entry: QuantizationEntry, paint: Paint): string[] {
+export function quantizationLines(entry: QuantizationEntry, paint: Paint, dryRun = false): string[] {
   const { recipe, quantized, float } = entry
-  const counts = paint.strong(`${count(quantized, 'product')} quantized (${recipe}), ${float} left in float.`)
+  const verb = dryRun ? 'would be quantized' : 'quantized'
+  const counts = paint.strong(`${count(quantized, 'product')} ${verb} (${recipe}), ${float} left in float.`)
   const options = entry.sessionOptions.map(({ key, value, why }) => `Session option ${key}=${value}: ${why}.`)
-  return [...choiceLines(entry, paint), ...floatRows(entry, paint), counts, ...qualityLines(entry), ...options]
+  return [
+    ...choiceLines(entry, paint),
+    ...floatRows(entry, paint),
+    counts,
+    ...(dryRun ? [] : qualityLines(entry)),
+    ...options,
+  ]
 }
 
 /** The recipes that were tried, and what stays in float for accuracy. */

@@ -60,6 +60,8 @@ export interface QuantizationDocument {
   readonly command: 'quantize'
   readonly model: ModelEntry
   readonly calibration: { readonly samples: number; readonly synthetic: boolean; readonly table: string | null }
+  /** What the result needs: the oldest runtime version, and why. */
+  readonly requires: { readonly runtime: string | null; readonly reasons: readonly string[] }
   readonly quantization: QuantizationEntry
   readonly files: readonly FileEntry[]
   readonly passes: readonly { readonly pass: string; readonly stage: string; readonly changed: number }[]

@@ -79,7 +79,7 @@ function closing(document: ReportDocument, dryRun: boolean, paint: Paint): strin
   const lines = [paint.strong(countsLine(document))]
   const { counts, command, files } = document
   const [written] = files
-  if (document.quantization) lines.push(...quantizationLines(document.quantization, paint))
+  if (document.quantization) lines.push(...quantizationLines(document.quantization, paint, dryRun))
   if (command === 'convert' && judgesOnly(document)) lines.push('The run was to stop before anything is converted.')
   if (written !== undefined)
     lines.push(writtenLine(document, written, paint), ...nextLines(document, written.path, paint))

@@ -12,6 +12,8 @@ export const ort: Target = {
   defaultVersion: '1.20',
   domains: ['ai.onnx.ml', 'com.microsoft', 'com.microsoft.nchwc', 'ai.onnx.preview.training', 'ai.onnx.training'],
   operators: ortOperators,
+  // Read in its source: the CPU kernel took 4 bits only until onnxruntime#24384, which 1.22 was the first release to have.
+  attributes: [{ op: 'com.microsoft::MatMulNBits', attribute: 'bits', value: 8, since: '1.22' }],
   lacks: new Set(),
   // A model of one Identity in each type was loaded in 1.17 to 1.30.
   refusedTypes: [dtypes.complex64, dtypes.complex128],

@@ -54,6 +54,14 @@ export interface FormSpec {
   readonly source: string
 }
 
+/** `op`, as `Node.op` names it, where the integer `attribute` is `value`. */
+export interface AttributeNeed {
+  readonly op: string
+  readonly attribute: string
+  readonly value: number
+  readonly since: string
+}
+
 /** A kind of runtime a model is written for. Data only. */
 export interface Target {
   readonly name: TargetName
@@ -66,6 +74,8 @@ export interface Target {
   readonly domains: readonly string[]
   /** Operators it knows beyond the standard, as `Node.op` names them, with the oldest version that does. */
   readonly operators: ReadonlyMap<string, string>
+  /** Values of attributes with which it takes an operator only from a version on. */
+  readonly attributes: readonly AttributeNeed[]
   /** Standard operators it does not import. */
   readonly lacks: ReadonlySet<string>
   /** Element types it runs nothing in. */

@@ -25,6 +25,7 @@ export const tensorrt: Target = {
   defaultVersion: '10.15',
   domains: [],
   operators: new Map(),
+  attributes: [],
   lacks: new Set(notImported.split(/\s+/)),
   // Read in its support matrix: BOOL, FLOAT, FLOAT16, BFLOAT16, FLOAT8E4M3FN, FLOAT4E2M1, INT4, INT8, UINT8, INT32 and INT64.
   // DOUBLE is cast to FLOAT, with a loss.

@@ -3,7 +3,6 @@
  *
  * `plain` only runs it, in this process and without any code of ours in between; `min-max` and `histograms` calibrate.
  */
-import { readFileSync } from 'node:fs'
 import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node'
 import { collect } from '../../src/calibrate/index.ts'
 import type { DataSource } from '../../src/data/index.ts'
@@ -57,7 +56,7 @@ const data: DataSource = {
 }
 
 if (mode === 'plain') {
-  const session = await InferenceSession.create(readFileSync(path), { intraOpNumThreads: 1, logSeverityLevel: 3 })
+  const session = await InferenceSession.create(path, { intraOpNumThreads: 1, logSeverityLevel: 3 })
   for (let index = 0; index < samples; index++) {
     const feeds = Object.entries(feedsOf(model, index)).map(([name, tensor]) => {
       const { type, data, dims } = toPlain(name, tensor)
