@@ -30,7 +30,8 @@ export function dataFiles(model: Model): { readonly path: string; readonly bytes
 
 function sizeOf(path: string): number | null {
   try {
-    return statSync(path).size
+    const stat = statSync(path)
+    return stat.isFile() ? stat.size : null
   } catch {
     return null
   }

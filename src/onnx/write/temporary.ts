@@ -1,4 +1,3 @@
-import type { Stats } from 'node:fs'
 import { closeSync, existsSync, lstatSync, openSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import {
@@ -127,8 +126,8 @@ export function checkFolder(folder: string): void {
   if (!existing.isDirectory()) throw outputInFile(folder)
 }
 
-/** What is at a path; `undefined` for nothing. */
-export function statOf(path: string): Stats | undefined {
+/** What is at a path; `undefined` for nothing. The type is written out: users of the types need not have those of Node. */
+export function statOf(path: string): { isFile(): boolean; isDirectory(): boolean } | undefined {
   try {
     return statSync(path, { throwIfNoEntry: false })
   } catch (error) {
