@@ -1,3 +1,6 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
 /**
  * The help yargs lays out is plain text. The widths of emoji that it would count otherwise take regular expressions that
  * are compiled at every start, whatever the command: 25 of 120 ms.
@@ -10,6 +13,21 @@ const plainWidth = {
       ? `import { stripVTControlCharacters } from 'node:util'
          export default (text) => stripVTControlCharacters(text).length`
       : undefined,
+}
+
+/** The licences of what is bundled, beside the bundle. */
+const licences = {
+  name: 'licences',
+  generateBundle(_, bundle) {
+    const modules = Object.values(bundle).flatMap((chunk) => chunk.moduleIds ?? [])
+    const folders = new Set(modules.flatMap((id) => /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id) ?? []))
+    const texts = [...folders].sort().map((folder) => {
+      const { name, version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+      const file = readdirSync(folder).find((file) => /^licen[cs]e/i.test(file))
+      return `${name} ${version} (${license})\n\n${file ? readFileSync(join(folder, file), 'utf8').trim() : ''}\n`
+    })
+    this.emitFile({ type: 'asset', fileName: 'LICENSES.txt', source: texts.join(`\n${'-'.repeat(80)}\n\n`) })
+  },
 }
 
 // One file a command instead of a hundred: starting is a good part of the time a small job takes.
@@ -27,7 +45,7 @@ export default {
     'unplugin',
     'yauzl',
   ],
-  plugins: [plainWidth],
+  plugins: [plainWidth, licences],
   output: { dir: 'dist/bundle', format: 'esm', chunkFileNames: '[name]-[hash].js' },
   logLevel: 'warn',
 }

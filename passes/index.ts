@@ -1,14 +1,17 @@
 import type { Pass } from '../src/rewrite/index.ts'
 import { addZeroKey } from './add-zero-key.ts'
 import { checkTarget } from './check-target.ts'
+import { correctSoftmaxBias } from './correct-softmax-bias.ts'
 import { expandAttention } from './expand-attention.ts'
 import { foldAffineAfterConv } from './fold-affine-after-conv.ts'
 import { foldAffineBeforeConv } from './fold-affine-before-conv.ts'
+import { foldHeadScale } from './fold-head-scale.ts'
 import { formHardSigmoid } from './form-hard-sigmoid.ts'
 import { formHopfieldBlocks } from './form-hopfield-blocks.ts'
 import { insertQdq } from './insert-qdq.ts'
 import { lowerHopfieldAttention } from './lower-hopfield-attention.ts'
 import { lowerSoftmax1 } from './lower-softmax1.ts'
+import { quantizeAsPublished } from './quantize-as-published.ts'
 import { quantizeConvolutions } from './quantize-convolutions.ts'
 import { quantizeDynamically } from './quantize-dynamically.ts'
 import { quantizeEmbeddings } from './quantize-embeddings.ts'
@@ -26,6 +29,7 @@ export const passes: readonly Pass[] = [
   recognizeSoftmax1,
   expandAttention,
   // hopfield
+  foldHeadScale,
   softmaxToSoftmax1,
   setSmoothSoftmax,
   addZeroKey,
@@ -38,6 +42,8 @@ export const passes: readonly Pass[] = [
   smoothActivations,
   // quantize
   insertQdq,
+  quantizeAsPublished,
+  correctSoftmaxBias,
   quantizeWeights,
   quantizeDynamically,
   quantizeWeightBlocks,

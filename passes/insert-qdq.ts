@@ -1,7 +1,7 @@
 import { dtypes, Tensor } from '../src/ir/index.ts'
 import { Facts } from '../src/ops/index.ts'
 import type { ProductGroup, Quantization } from '../src/quantize/index.ts'
-import { groupsToQuantize, unsignedAffine } from '../src/quantize/index.ts'
+import { groupsToQuantize } from '../src/quantize/index.ts'
 import { approximate, definePass, dropUnread, Ops, opsetOf } from '../src/rewrite/index.ts'
 
 /**
@@ -15,17 +15,16 @@ export const insertQdq = definePass({
   summary: 'Quantize the activations that weight products read, once for all of them.',
   effect: approximate(0.05),
   run(model, { quantization }) {
-    if (quantization?.settings.recipe !== 'int8') return 0
+    if (quantization?.settings.recipe !== 'int8' || quantization.settings.protocol) return 0
     const groups = groupsToQuantize(model, quantization, new Facts())
     return groups.filter((group) => insert(group, quantization)).length
   },
 })
 
 function insert({ input, products }: ProductGroup, quantization: Quantization): boolean {
-  const statistics = quantization.statisticsOf(input)
+  const affine = quantization.affineOf(input)
   const [first] = products
-  if (!statistics || !first || quantization.quantizerOf(input)) return false
-  const affine = unsignedAffine(statistics.rangeBy(quantization.settings.range))
+  if (!affine || !first || quantization.quantizerOf(input)) return false
   const { graph } = first.node
   const ops = new Ops({ graph, before: first.node, name: input.name, opset: opsetOf(graph) })
   const scale = ops.constant(Tensor.scalar(dtypes.float, affine.scale).named(`${input.name}/scale`))

@@ -25,7 +25,7 @@ export const quantizeWeights = definePass({
   summary: 'Store the weights of quantized products as 8-bit integers, one scale for each output channel.',
   effect: approximate(0.05),
   run(model, { quantization }) {
-    if (quantization?.settings.recipe !== 'int8') return 0
+    if (quantization?.settings.recipe !== 'int8' || quantization.settings.protocol) return 0
     const groups = groupsToQuantize(model, quantization, new Facts())
     const products = groups.filter(({ input }) => quantization.quantizerOf(input)).flatMap((group) => group.products)
     const weights = new Map<Value, QuantizedWeight>()

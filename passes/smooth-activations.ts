@@ -69,12 +69,13 @@ function planOf(
   const size = group.products[0]?.tensor.dims[group.products[0].inputAxis]
   if (quantization.isMigrated(input) || channels?.axis !== -1 || channels.min.length !== size) return undefined
   if (!group.products.every(ownsWeight)) return undefined
-  const { alpha = 0, symmetrize } = quantization.settings
+  const { alpha = 0, symmetrize, preDequantize } = quantization.settings
   const form = formOf(group, size, products, facts)
   const shiftable = form.kind === 'affine' && form.affine.betaPort !== undefined
   const symmetric = symmetrize && shiftable && group.products.every(({ bias }) => bias !== undefined)
+  const unit = preDequantize && form.kind === 'affine'
   const shares = form.kind === 'columns' ? form.source.columns : undefined
-  const migration = migrationOf(channels, group.products, { alpha, symmetric, group: shares })
+  const migration = migrationOf(channels, group.products, { alpha, symmetric, group: shares, unit })
   return migration && { group, migration, form }
 }
 

@@ -6,6 +6,7 @@ import {
   collect,
   ForeignTable,
   measureRounding,
+  measureSoftmax,
   readTable,
   runOver,
   withFile,
@@ -87,16 +88,32 @@ export class Calibrated {
     report: Report,
   ): Promise<readonly PassRun[]> {
     const settings = { ...settingsFor(this.#options), quantization, report }
-    const adapted = runPipeline(model, steps.adapt, settings)
-    if (data && quantization.settings.biasCorrection) await this.#measure(quantization, data)
-    return [...adapted.runs, ...runPipeline(model, steps.store, settings).runs]
+    const smoothed = runPipeline(model, steps.smooth, settings)
+    if (data) await this.#observeMoved(model, quantization, data)
+    const inserted = runPipeline(model, steps.insert, settings)
+    if (data && quantization.settings.biasCorrection) await this.#measure(measureRounding, quantization, data)
+    if (data && quantization.settings.softmaxCorrection) await this.#measure(measureSoftmax, quantization, data)
+    const stored = runPipeline(model, steps.store, settings)
+    warnOfExtremes(quantization, report)
+    return [...smoothed.runs, ...inserted.runs, ...stored.runs]
   }
 
-  async #measure(quantization: Quantization, data: DataSource): Promise<void> {
+  /** Runs the model whose outliers were moved: extremes of its channels say nothing of a range that clips. */
+  async #observeMoved(model: Model, quantization: Quantization, data: DataSource): Promise<void> {
+    const { range } = quantization.settings
+    if (range === 'min-max' || quantization.migrations.all === 0) return
+    const { signal, onBadSample } = this.#options
+    const onProgress = ({ done, total }: { done: number; total: number }) => this.progress('measuring', done, total)
+    const histograms = range !== 'moving-average'
+    const { statistics } = await collect(model, data, { histograms, signal, onBadSample, onProgress })
+    quantization.observed(statistics)
+  }
+
+  async #measure(measure: typeof measureRounding, quantization: Quantization, data: DataSource): Promise<void> {
     const { signal } = this.#options
     const onSample = (done: number) => this.progress('measuring', done, data.size)
     await this.#withCopy((copy) =>
-      measureRounding(copy, quantization, (instrumented, visit, fetches) =>
+      measure(copy, quantization, (instrumented, visit, fetches) =>
         runOver(instrumented, data, visit, { fetches, onSample, ...(signal && { signal }) }),
       ),
     )
@@ -126,11 +143,26 @@ function settingsFor(options: QuantizeOptions): Pick<PipelineSettings, 'target' 
 /** The passes, cut where something is measured: at the model that is calibrated, and at what its quantizers read. */
 const steps = cutSteps()
 
-function cutSteps(): Readonly<Record<'prepare' | 'adapt' | 'store', readonly Pass[]>> {
+function cutSteps(): Readonly<Record<'prepare' | 'smooth' | 'insert' | 'store', readonly Pass[]>> {
   const all = passes.filter(({ stage }) => stage === 'adapt' || stage === 'quantize')
   const [start, measured] = ['smooth-activations', 'insert-qdq'].map((name) => all.findIndex((p) => p.name === name))
   const end = (measured ?? 0) + 1
-  return { prepare: all.slice(0, start), adapt: all.slice(start, end), store: all.slice(end) }
+  return {
+    prepare: all.slice(0, start),
+    smooth: all.slice(start, measured),
+    insert: all.slice(measured, end),
+    store: all.slice(end),
+  }
+}
+
+/** A range that was asked for and not taken is said. */
+function warnOfExtremes({ settings, migrations: { all, unseen } }: Quantization, report: Report): void {
+  if (settings.range === 'min-max' || unseen === 0) return
+  const method = typeof settings.range === 'string' ? settings.range : `percentile ${settings.range.percentile}`
+  const message =
+    `${unseen} of ${all} values whose outliers were moved take the range of their extremes, not of "${method}": they were ` +
+    'not there at calibration. Give data in the place of a table, or leave outliers where they are with --no-smooth'
+  report.warn('range-not-used', message)
 }
 
 async function observed(
@@ -142,7 +174,8 @@ async function observed(
   const { signal, onBadSample } = options
   const onProgress = ({ done, total }: { done: number; total: number }) =>
     options.onProgress?.('calibrating', done, total)
-  return collect(model, data, { histograms, signal, onBadSample, onProgress })
+  const all = options.protocol !== undefined
+  return collect(model, data, { all, histograms, signal, onBadSample, onProgress })
 }
 
 /** The table of a model that was not run. */

@@ -45,11 +45,11 @@ export function quantizeConverted(
 /** What `quantize` is asked for by the options of a conversion. A table is of the model before it: it gave the sinks. */
 function settingsOf(options: ConvertOptions): QuantizeOptions {
   const { quantize, data, dataOptions, target, targetVersion, provider, optimize, onProgress } = options
-  const { externalData, overwrite, hash, signal } = options
+  const { externalData, overwrite, hash, signal, observations } = options
   return {
     ...(typeof quantize === 'string' ? { recipe: quantize } : quantize),
     ...dataOptions,
-    ...{ data, target, targetVersion, provider, optimize, externalData, overwrite, hash, signal },
+    ...{ data, target, targetVersion, provider, optimize, externalData, overwrite, hash, signal, observations },
     onProgress: (phase, done, total) => onProgress?.(phases[phase], done, total),
   }
 }
@@ -65,11 +65,13 @@ const phases: Readonly<Record<QuantizePhase, Phase>> = {
 
 function joined(
   document: ReportDocument,
-  { quantization, files, passes, warnings }: QuantizationDocument,
+  { quantization, files, passes, warnings, operators, observed }: QuantizationDocument,
 ): ReportDocument {
   return {
     ...document,
     ...{ quantization, files },
+    ...(operators && document.operators && { operators: { ...operators, before: document.operators.before } }),
+    ...(observed && !document.observed && { observed }),
     passes: [...document.passes, ...passes],
     warnings: [...document.warnings, ...warnings],
   }

@@ -20,7 +20,7 @@ import { isNamed, policiesOf, switchesOf, targetOf, unmatched } from './options.
 import { recipes } from './quantize/recipes.ts'
 import { ConversionRefused } from './refused.ts'
 import type { ReportDocument } from './report/index.ts'
-import { describeModel, describeRun, isAllSoftmax1, unconverted } from './report/index.ts'
+import { countOperators, describeModel, describeRun, isAllSoftmax1, unconverted } from './report/index.ts'
 import type { PipelineResult, Report } from './rewrite/index.ts'
 import { runPipeline } from './rewrite/index.ts'
 import type { SinkPlan } from './sinks.ts'
@@ -63,12 +63,12 @@ export async function convert(input: ModelInput, options: ConvertOptions = {}): 
     // A version nobody asked for is at least the one the input model needs.
     const target = options.targetVersion === undefined ? raisedFor(model, choice) : choice
     const described = await describeModel(model, options)
+    const before = options.observations ? countOperators(model) : undefined
     const sinks = await planSinks(model, options)
     const run = blamed(original, () => rewrite(model, target, sinks, options))
     warnAbout(run.report, choice, target, options)
-    const document = sinks.describe(
-      describeRun('convert', { model: described, target, sink: sinks.words, changeOf: sinks.changeOf, ...run }),
-    )
+    const facts = { model: described, target, sink: sinks.words, changeOf: sinks.changeOf, ...run }
+    const document = await withOperators(sinks.describe(describeRun('convert', facts)), before, model)
     refuse(document, options)
     if (options.dryRun || output === undefined || isDone(document, model, options)) {
       const bytes = input instanceof Uint8Array && !options.dryRun ? modelToBytes(model) : undefined
@@ -84,8 +84,14 @@ export async function convert(input: ModelInput, options: ConvertOptions = {}): 
 const oldestOpset = 7
 
 /** Runs the passes over the model, in place. */
-function rewrite(model: Model, target: TargetChoice, { sink }: SinkPlan, options: ConvertOptions): PipelineResult {
-  const { form, stopAfter, onProgress } = options
+function rewrite(
+  model: Model,
+  target: TargetChoice,
+  { sink, headScale }: SinkPlan,
+  options: ConvertOptions,
+): PipelineResult {
+  const { stopAfter, onProgress } = options
+  const form = formOf(options)
   const dumpText = options.dump === undefined ? undefined : dumpInto(options.dump)
   dumpText?.('input', model)
   onProgress?.('convert', 0, passes.length)
@@ -94,11 +100,26 @@ function rewrite(model: Model, target: TargetChoice, { sink }: SinkPlan, options
     onProgress?.('convert', passes.findIndex(({ name }) => name === pass) + 1, passes.length)
   }
   const policies = policiesOf(options)
-  const run = runPipeline(model, passes, { target, policies, sink, form, stopAfter, dump, ...switchesOf(options) })
+  const run = runPipeline(model, passes, {
+    target,
+    policies,
+    sink,
+    headScale,
+    form,
+    stopAfter,
+    dump,
+    ...switchesOf(options),
+  })
   for (const pattern of unmatched(options, [...run.report.sites.values()])) {
     run.report.warn('pattern-unused', patternUnused(pattern))
   }
   return run
+}
+
+/** The protocol computes Softmax1 by its definition, so that its probabilities are a value with a quantizer of its own. */
+function formOf({ form, quantize }: ConvertOptions): ConvertOptions['form'] {
+  const isPublished = typeof quantize === 'object' && quantize.protocol !== undefined
+  return form ?? (isPublished ? 'primitives' : undefined)
 }
 
 /** A fault in the middle of the work is the input's where the input has it, too. */
@@ -160,6 +181,17 @@ function outputOf(
 
 function endsEarly(stopAfter: ConvertOptions['stopAfter']): boolean {
   return stopAfter !== undefined && stopAfter !== 'lower'
+}
+
+/** The report with what a page says of operators and of where it was made. */
+async function withOperators(
+  document: ReportDocument,
+  before: Readonly<Record<string, number>> | undefined,
+  model: Model,
+): Promise<ReportDocument> {
+  if (before === undefined) return document
+  const { surroundings } = await import('./surroundings.ts')
+  return { ...document, operators: { before, after: countOperators(model) }, environment: surroundings() }
 }
 
 function refuse(document: ReportDocument, options: ConvertOptions): void {

@@ -762,6 +762,18 @@ export function quantizationNothing(products: number): ConvertError {
   )
 }
 
+/** A protocol quantizes values that were not observed. */
+export function quantizationUncalibrated(count: number, value: string): ConvertError {
+  const which = count === 1 ? `"${value}"` : `${count} values that are to be quantized, such as "${value}"`
+  return new ConvertError(
+    'quantization-uncalibrated',
+    'data',
+    `the calibration table has no range of ${which}`,
+    { value },
+    'Calibrate with --protocol outeffhop, or with --all.',
+  )
+}
+
 /** The outputs of a quantized model do not resemble those of the model it was made of. */
 export function quantizationUnlike(cosine: number, least: number, blame: string | undefined): ConvertError {
   return new ConvertError(
@@ -781,6 +793,17 @@ export function repeatedField(name: string, at: Place): ConvertError {
     `there is a second ${name} at byte ${at.offset}, where only one can be`,
     at,
     'The file is damaged, or two models were put one behind the other: fetch or export it again.',
+  )
+}
+
+/** What a report was to be made of is nothing of this program, or broken. */
+export function reportMalformed(path: string, what: string): ConvertError {
+  return new ConvertError(
+    'report-malformed',
+    'usage',
+    `no report can be made of "${path}": ${what}`,
+    { path },
+    'Give a model, a calibration table, or what a command printed with --json.',
   )
 }
 

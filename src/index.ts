@@ -12,9 +12,11 @@
  */
 export type { Contraction, Heads, Policies, Reason, Sink, Site, Step, Verdict, VerdictKind } from './attention/index.ts'
 export { findSites } from './attention/index.ts'
+export type { CalibrateOptions, MergeOptions } from './calibrate.ts'
 export type { Config, ConfigEntry, ConvertEntry, QuantizeEntry } from './config/entry.ts'
 export { defineConfig } from './config/entry.ts'
 export type { ConvertResult, ModelInput } from './convert.ts'
+export type { DataKind, DataManifest, DataOptions, DataSource, Sample } from './data/index.ts'
 export type { ExitKind, Place } from './errors.ts'
 export { ConvertError, exitCodes } from './errors.ts'
 export type { ExplainOptions } from './explain.ts'
@@ -47,24 +49,32 @@ export type { ConvertOptions, NamePattern, Phase, PolicyName, SiteOptions, Targe
 export type { QuantizeOptions, QuantizePhase } from './quantize.ts'
 export { ConversionRefused, QuantizationRefused } from './refused.ts'
 export type {
+  CalibrationDocument,
   ChoiceEntry,
   Counts,
   FileEntry,
   Inspection,
   ModelEntry,
+  ModelReport,
   ProductEntry,
   QuantizationDocument,
   QuantizationEntry,
   ReportDocument,
   SensitivityDocument,
   SiteEntry,
+  SourceDocument,
   Verification,
 } from './report/index.ts'
+export type { ReportInput, ReportOptions } from './report.ts'
 export type { Stage, Warning } from './rewrite/index.ts'
 export type { SensitivityOptions } from './sensitivity.ts'
 export type { Form, Provider, TargetName } from './targets/index.ts'
 
 // What works on whole models is loaded when it is first called: opening and saving a file needs little of it.
+
+/** Observes a model on data and writes what was seen as a table. Options: `CalibrateOptions`. */
+export const calibrate: typeof import('./calibrate.ts').calibrate = async (...given) =>
+  (await import('./calibrate.ts')).calibrate(...given)
 
 /** Rewrites every attention softmax of a model to Softmax1 and writes the result. Options: `ConvertOptions`. */
 export const convert: typeof import('./convert.ts').convert = async (...given) =>
@@ -78,6 +88,14 @@ export const explain: typeof import('./explain.ts').explain = async (...given) =
 export const inspect: typeof import('./inspect.ts').inspect = async (...given) =>
   (await import('./inspect.ts')).inspect(...given)
 
+/** Makes one calibration table of the parts that several runs of `calibrate` wrote. Options: `MergeOptions`. */
+export const mergeCalibrations: typeof import('./calibrate.ts').mergeCalibrations = async (...given) =>
+  (await import('./calibrate.ts')).mergeCalibrations(...given)
+
+/** Opens samples for a model, as every function here that takes `data` does, and checks that they fit. Options: `DataOptions`. */
+export const openData: typeof import('./open-data.ts').openData = async (...given) =>
+  (await import('./open-data.ts')).openData(...given)
+
 /** Makes an INT8 model of a float one and compares both on data that was kept back. Options: `QuantizeOptions`. */
 export const quantize: typeof import('./quantize.ts').quantize = async (...given) =>
   (await import('./quantize.ts')).quantize(...given)
@@ -85,3 +103,7 @@ export const quantize: typeof import('./quantize.ts').quantize = async (...given
 /** Quantizes each weight product alone and says what that does to the outputs. Options: `SensitivityOptions`. */
 export const sensitivity: typeof import('./sensitivity.ts').sensitivity = async (...given) =>
   (await import('./sensitivity.ts')).sensitivity(...given)
+
+/** Puts what is known of a model on one page: of models, tables and documents of `--json`. Options: `ReportOptions`. */
+export const report: typeof import('./report.ts').report = async (...given) =>
+  (await import('./report.ts')).report(...given)

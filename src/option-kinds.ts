@@ -1,5 +1,5 @@
 /** What each option of the library can be: callers in plain JavaScript have no types that would tell them. */
-
+import type { CalibrateOptions, MergeOptions } from './calibrate.ts'
 import type { OptionKind } from './check-options.ts'
 import { oneOf, optionKinds } from './check-options.ts'
 import type { DataOptions } from './data/source.ts'
@@ -43,6 +43,7 @@ export const convertKinds: Readonly<Record<keyof ConvertOptions, OptionKind>> = 
   maxChange: optionKinds.number,
   sinkQuantile: optionKinds.number,
   acceptDrift: optionKinds.flag,
+  foldScale: optionKinds.flag,
   optimize: optionKinds.flag,
   quantize: {
     what: 'the name of a recipe, or an object of settings',
@@ -58,11 +59,13 @@ export const convertKinds: Readonly<Record<keyof ConvertOptions, OptionKind>> = 
   requireAll: optionKinds.flag,
   stopAfter: oneOf(stages),
   dump: optionKinds.text,
+  observations: optionKinds.flag,
   signal: optionKinds.signal,
   onProgress: optionKinds.work,
 }
 
-const dataKinds: Readonly<Record<keyof DataOptions, OptionKind>> = {
+/** What the options of `openData` can be. */
+export const dataKinds: Readonly<Record<keyof DataOptions, OptionKind>> = {
   samples: optionKinds.number,
   seed: optionKinds.number,
   shard: optionKinds.settings,
@@ -75,13 +78,37 @@ const dataKinds: Readonly<Record<keyof DataOptions, OptionKind>> = {
   signal: optionKinds.signal,
 }
 
+/** What the options of `calibrate` can be. */
+export const calibrateKinds: Readonly<Record<keyof CalibrateOptions, OptionKind>> = {
+  ...dataKinds,
+  data: optionKinds.text,
+  output: optionKinds.text,
+  overwrite: optionKinds.flag,
+  resume: optionKinds.flag,
+  method: oneOf(['all', 'min-max', 'moving-average']),
+  all: optionKinds.flag,
+  moments: oneOf(['sequence', 'token', 'tensor']),
+  observations: optionKinds.flag,
+  onProgress: optionKinds.work,
+}
+
+/** What the options of `mergeCalibrations` can be. */
+export const mergeKinds: Readonly<Record<keyof MergeOptions, OptionKind>> = {
+  output: optionKinds.text,
+  overwrite: optionKinds.flag,
+  observations: optionKinds.flag,
+}
+
 /** What the settings of a quantization can be. */
 export const quantizationKinds: Readonly<Record<keyof QuantizationOptions, OptionKind>> = {
   recipe: optionKinds.text,
+  protocol: optionKinds.text,
   alpha: optionKinds.number,
   smooth: optionKinds.flag,
   symmetrize: optionKinds.flag,
   biasCorrection: optionKinds.flag,
+  softmaxCorrection: optionKinds.flag,
+  preDequantize: optionKinds.flag,
   range: {
     what: 'the name of a method, or { percentile }',
     accepts: (value) => typeof value === 'string' || optionKinds.settings.accepts(value),
@@ -106,5 +133,6 @@ export const quantizeKinds: Readonly<Record<keyof QuantizeOptions, OptionKind>> 
   hash: optionKinds.flag,
   optimize: optionKinds.flag,
   maxDrop: optionKinds.number,
+  observations: optionKinds.flag,
   onProgress: optionKinds.work,
 }

@@ -65,6 +65,11 @@ export interface ConvertOptions extends SiteOptions, TargetOptions, CalibrationO
    * data, else `zero`.
    */
   readonly sink?: 'calibrated' | 'zero' | number | ((site: Site) => number | readonly number[]) | undefined
+  /**
+   * Multiply every head by 1/E[g], what a fixed sink takes from it in the mean by the rows that were seen, in the weights of
+   * the projection behind or in front of it. Needs `data` or `calibration`. Default false.
+   */
+  readonly foldScale?: boolean | undefined
   /** Fold scalar arithmetic around convolutions into them, and the like: the same function, computed in fewer steps. */
   readonly optimize?: boolean | undefined
   /**
@@ -93,6 +98,8 @@ export interface ConvertOptions extends SiteOptions, TargetOptions, CalibrationO
   readonly stopAfter?: Stage | undefined
   /** A folder for the model as text, before the first pass and after every pass that changed it. */
   readonly dump?: string | undefined
+  /** Put into the report what a page is drawn of: histograms, channels, operators, the environment. */
+  readonly observations?: boolean | undefined
   /** Stops the work; nothing is left half written. */
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((phase: Phase, done: number, total: number) => void) | undefined

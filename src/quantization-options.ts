@@ -1,8 +1,9 @@
 import type { DataOptions } from './data/index.ts'
+import { usage } from './errors.ts'
 import { matcher } from './names.ts'
 import type { NamePattern, TargetOptions } from './options.ts'
 import type { QuantizationSettings, RecipeName } from './quantize/index.ts'
-import { choicesOf, defaultSettings } from './quantize/index.ts'
+import { choicesOf, defaultSettings, protocols } from './quantize/index.ts'
 
 /** How to quantize; what is left out is as the recipe says. */
 type Settings = { readonly [name in keyof Omit<QuantizationSettings, 'keep'>]?: QuantizationSettings[name] | undefined }
@@ -33,6 +34,8 @@ export interface QuantizeOptions extends DataOptions, TargetOptions, Omit<Quanti
   readonly overwrite?: boolean | undefined
   readonly externalData?: 'auto' | 'always' | 'never' | 'link' | undefined
   readonly hash?: boolean | undefined
+  /** Put into the report what a page is drawn of: histograms, channels, operators, the environment. */
+  readonly observations?: boolean | undefined
   /** Fold scalar arithmetic around convolutions into them first. Default true. */
   readonly optimize?: boolean | undefined
   /** Keep as few products in float as bring 1 - cosine, its mean on samples kept back, down to this. */
@@ -49,25 +52,70 @@ export type QuantizePhase =
   | 'comparing'
 
 /** Settings that are part of a recipe, as far as they were given. */
-export function ownSettings({ alpha, smooth, symmetrize, biasCorrection, range }: QuantizeOptions): readonly string[] {
-  const given = { alpha, smooth, symmetrize, 'bias-correction': biasCorrection, range }
+export function ownSettings(options: QuantizeOptions): readonly string[] {
+  const { alpha, smooth, symmetrize, biasCorrection, preDequantize, range } = options
+  const given = { alpha, smooth, symmetrize, 'bias-correction': biasCorrection, 'pre-dequantize': preDequantize, range }
   return Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [name]))
 }
 
 /** The settings of a recipe, changed where the options say so. */
 export function settingsOf(options: Omit<QuantizationOptions, 'recipe'>, name: RecipeName): QuantizationSettings {
+  if (options.protocol !== undefined) checkProtocol(options, name)
+  else if (options.softmaxCorrection)
+    throw usage('--softmax-correction is about quantized probabilities', 'Only --protocol outeffhop quantizes them.')
+  if (options.preDequantize && options.smooth === false)
+    throw usage('--pre-dequantize moves outliers, and --no-smooth leaves them', 'Leave one of them out.')
   const { keepFloat = [] } = options
   const patterns = (typeof keepFloat === 'string' ? [keepFloat] : keepFloat).map(matcher)
-  const recipe: QuantizationSettings = { ...defaultSettings, ...choicesOf(name) }
+  const published = options.protocol === undefined ? {} : asPublished
+  const recipe: QuantizationSettings = { ...defaultSettings, ...choicesOf(name), ...published }
   return {
     recipe: recipe.recipe,
+    protocol: options.protocol,
     alpha: options.smooth === false ? undefined : (options.alpha ?? recipe.alpha),
     symmetrize: options.symmetrize ?? recipe.symmetrize,
     biasCorrection: options.biasCorrection ?? recipe.biasCorrection,
+    softmaxCorrection: options.softmaxCorrection ?? recipe.softmaxCorrection,
+    preDequantize: options.preDequantize ?? recipe.preDequantize,
     range: options.range ?? recipe.range,
     reduceRange: options.reduceRange ?? recipe.reduceRange,
     embeddings: options.embeddings ?? recipe.embeddings,
     convolutions: options.convolutions ?? recipe.convolutions,
     keep: (node) => patterns.some((matches) => matches(node)),
   }
+}
+
+/** What the protocol of OutEffHop says of settings: it moves nothing, corrects nothing and takes running extremes. */
+const asPublished = {
+  alpha: undefined,
+  symmetrize: false,
+  biasCorrection: false,
+  range: 'moving-average',
+  embeddings: false,
+} as const
+
+/** Throws `usage` for a protocol that does not exist, and for settings that contradict it. */
+function checkProtocol(options: Omit<QuantizationOptions, 'recipe'>, name: RecipeName): void {
+  const { protocol, alpha, smooth, symmetrize, biasCorrection, range, reduceRange, embeddings, convolutions } = options
+  if (!protocols.some((known) => known === protocol))
+    throw usage(`there is no protocol "${protocol}"`, `There are: ${protocols.join(', ')}.`)
+  if (name !== 'int8') throw usage(`--protocol ${protocol} says what int8 is, not "${name}"`, 'Leave the recipe out.')
+  const other: Readonly<Record<string, boolean>> = {
+    alpha: alpha !== undefined,
+    smooth: smooth === true,
+    symmetrize: symmetrize === true,
+    'bias-correction': biasCorrection === true,
+    'pre-dequantize': options.preDequantize === true,
+    range: range !== undefined && range !== 'moving-average',
+    'reduce-range': reduceRange === true,
+    embeddings: embeddings === false,
+    prefer: convolutions === true,
+  }
+  const wrong = Object.keys(other).find((option) => other[option])
+  if (wrong !== undefined)
+    throw usage(
+      `--${wrong} contradicts --protocol ${protocol}`,
+      'The protocol is quantized as it was published: symmetric weights and asymmetric activations per tensor, running ' +
+        'extremes, nothing moved and nothing corrected. Leave one of them out.',
+    )
 }

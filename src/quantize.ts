@@ -23,9 +23,18 @@ import { choicesOf, clips } from './quantize/index.ts'
 import type { Attempt } from './recipe-search.ts'
 import { mostAccurate, recipeAsked, tryRecipes } from './recipe-search.ts'
 import { QuantizationRefused } from './refused.ts'
-import type { ChoiceEntry, QuantizationDocument } from './report/index.ts'
-import { describeModel, describeQuantization, finite, quantizationEntry } from './report/index.ts'
+import type { ChoiceEntry, ObservedEntry, OperatorsEntry, QuantizationDocument } from './report/index.ts'
+import {
+  countOperators,
+  describeModel,
+  describeQuantization,
+  finite,
+  observedEntry,
+  quantizationEntry,
+} from './report/index.ts'
+import { sessionOptionsFor, trapWarnings } from './runtime-traps.ts'
 import { fewestInFloat, rank } from './sensitivity.ts'
+import { surroundings } from './surroundings.ts'
 
 export type { QuantizeOptions, QuantizePhase } from './quantization-options.ts'
 
@@ -82,29 +91,34 @@ class Quantizer {
     const { data: spec, synthetic, minCosine = 0.95 } = this.#options
     const asked = this.#asked()
     const described = await describeModel(this.#model, this.#options)
+    const before = this.#options.observations ? countOperators(this.#model) : undefined
     const source = spec === undefined && !synthetic ? undefined : await openData(spec, this.#model, this.#options)
     const data = source && split(source)
     const calibrated = await this.#calibrated(asked, data?.calibration)
+    const observed = this.#observed(calibrated)
     const made = await this.#choose(asked, calibrated, data)
     const settings = withFloat(settingsOf(this.#options, made.recipe), made.keepFloat)
     const quantization = await calibrated.quantize(settings, data?.calibration)
     writeChoice(this.#model, made)
     warnOfFloat(quantization, made, calibrated)
+    calibrated.report.warnings.push(...trapWarnings(this.#model, settings))
     const finish = (quality: Comparison | undefined, files: readonly SavedFile[]) =>
       describeQuantization({
         model: described,
         calibration: this.#calibrationEntry(calibrated),
-        quantization: quantizationEntry(
-          made.recipe,
-          made.entry,
-          quantization.products,
-          quality,
-          files.length === 0 ? undefined : files.reduce((sum, file) => sum + file.bytes, 0) / this.#bytes,
-        ),
+        quantization: quantizationEntry({
+          recipe: made.recipe,
+          choice: made.entry,
+          products: quantization.products,
+          comparison: quality,
+          sizeRatio: files.length === 0 ? undefined : files.reduce((sum, file) => sum + file.bytes, 0) / this.#bytes,
+          sessionOptions: sessionOptionsFor(settings),
+        }),
         files,
         passes: calibrated.runs.map(({ pass, stage, changed }) => ({ pass, stage, changed })),
         notes: [...(source?.notes ?? [])],
         warnings: calibrated.report.warnings,
+        ...(before && this.#observations(before, observed)),
       })
     if (!quantization.products.some(({ quantized }) => quantized))
       throw new QuantizationRefused(quantizationNothing(quantization.products.length), finish(undefined, []))
@@ -119,6 +133,16 @@ class Quantizer {
     return finish(quality, files)
   }
 
+  /** What was seen of the values, where a report is to be drawn of it and they were observed. */
+  #observed({ table }: Calibrated): ObservedEntry | undefined {
+    return this.#options.observations && 'samples' in table ? observedEntry(table, this.#model.graph) : undefined
+  }
+
+  #observations(before: OperatorsEntry['before'], observed: ObservedEntry | undefined) {
+    const operators = { before, after: countOperators(this.#model) }
+    return { operators, environment: surroundings(), ...(observed && { observed }) }
+  }
+
   /** What is to be chosen, and by whom; what is written in a model is not searched again. */
   #asked(): Asked {
     const { data, synthetic, calibration, recipe, maxDrop } = this.#options
@@ -126,9 +150,16 @@ class Quantizer {
       recipe === 'auto' ? choiceIn(this.#model) : recipe?.endsWith('.onnx') ? choiceInFile(recipe) : undefined
     // Made-up inputs say nothing of the accuracy that recipes have.
     const name = written?.recipe ?? recipeAsked(this.#options, data !== undefined)
+    if (this.#options.protocol !== undefined && (name === 'auto' || maxDrop !== undefined))
+      throw usage(
+        `${name === 'auto' ? '--recipe auto' : '--max-drop'} contradicts --protocol`,
+        'Leave one of them out.',
+      )
     const isStatic = name === 'auto' || choicesOf(name).recipe === 'int8'
     if (isStatic && data === undefined && !synthetic && calibration === undefined)
       throw usage('there is no data', 'Name it with --data SOURCE, or a table with --calibration TABLE.')
+    if (this.#options.softmaxCorrection && data === undefined && !synthetic)
+      throw usage('--softmax-correction needs data to measure on', 'Name it with --data SOURCE.')
     if (maxDrop !== undefined && data === undefined)
       throw usage('--max-drop needs data to measure on', 'Name it with --data SOURCE.')
     if (maxDrop !== undefined && !(maxDrop >= 0)) throw usage(`--max-drop is a number from 0 on, not ${maxDrop}`)
@@ -137,9 +168,12 @@ class Quantizer {
   }
 
   #calibrated({ name }: Asked, data: DataSource | undefined): Promise<Calibrated> {
-    const { range } = this.#options
+    const { range, observations = false } = this.#options
     const histograms =
-      range === undefined ? name === 'auto' || clips(name) : range !== 'min-max' && range !== 'moving-average'
+      observations ||
+      (range === undefined
+        ? this.#options.protocol === undefined && (name === 'auto' || clips(name))
+        : range !== 'min-max' && range !== 'moving-average')
     const ranges = name === 'auto' || choicesOf(name).recipe.startsWith('int8')
     return Calibrated.of(this.#task.file, this.#model, { data, ranges, histograms }, this.#options)
   }

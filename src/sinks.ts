@@ -1,6 +1,6 @@
 /** The sinks of a conversion: chosen by the user, or head by head from what calibration saw of the rows of attention. */
 import type { Site } from './attention/index.ts'
-import type { CalibrationTable, HeadRows, SinkTarget } from './calibrate/index.ts'
+import type { CalibrationTable, HeadRows, Outliers, SinkTarget } from './calibrate/index.ts'
 import type { DataSource } from './data/index.ts'
 import { sinkDrift, sinkUnobserved, sinkWithoutCalibration, usage } from './errors.ts'
 import { split } from './held-out.ts'
@@ -8,15 +8,17 @@ import type { Model } from './ir/index.ts'
 import type { ConvertOptions } from './options.ts'
 import { sinkOf } from './options.ts'
 import { ConversionRefused } from './refused.ts'
-import type { MeasuredChange, OutlierFigures, ReportDocument, SiteChange } from './report/index.ts'
+import type { MeasuredChange, MeasuredOutliers, OutlierFigures, ReportDocument, SiteChange } from './report/index.ts'
 import { changeEntry } from './report/index.ts'
-import type { SinkOf } from './rewrite/index.ts'
+import type { HeadScaleOf, SinkOf } from './rewrite/index.ts'
 
 /** What sinks there will be, and what they are known to change. */
 export interface SinkPlan {
   /** In words: `calibrated`, `zero`, `zero, not verified`, `by site`, or the number. */
   readonly words: string | number
   readonly sink: number | SinkOf
+  /** What heads are multiplied by to have the mean they had; undefined where that was not asked for. */
+  readonly headScale: HeadScaleOf | undefined
   readonly calibration: Calibration | undefined
   /** What the sink of a converted site changes, by the rows that were seen; undefined for a site that was not observed. */
   changeOf(site: { readonly output: string; readonly sink: SiteSink }): SiteChange | undefined
@@ -44,18 +46,21 @@ export async function planSinks(model: Model, options: ConvertOptions): Promise<
   const calibration = await calibrationFor(model, options)
   const { sink = calibration === undefined ? 'zero' : 'calibrated' } = options
   if (sink === 'calibrated' && calibration === undefined) throw sinkWithoutCalibration()
+  checkFold(options, sink, calibration)
   if (calibration === undefined) {
     return {
       words: words(sink, false),
       sink: fixed(sink),
+      headScale: undefined,
       calibration,
       changeOf: () => undefined,
       describe: (document) => document,
     }
   }
-  const [{ calibratedSink, changeOf }, { calibrationEntry }] = await Promise.all([
+  const [{ calibratedSink, changeOf }, { calibrationEntry }, { observedEntry }] = await Promise.all([
     import('./calibrate/index.ts'),
     import('./report/calibration.ts'),
+    import('./report/observed.ts'),
   ])
   const seen = new Map(calibration.table.sites.map((site) => [site.output, site.logsumexp]))
   const target: SinkTarget = { maxChange: options.maxChange, quantile: options.sinkQuantile }
@@ -63,9 +68,15 @@ export async function planSinks(model: Model, options: ConvertOptions): Promise<
     const heads = rowsOf(site, model, seen)?.map((head) => calibratedSink(head, target))
     return heads === undefined ? 0 : complete(heads)
   }
+  const fixedSink = sink === 'zero' || sink === 'calibrated' ? 0 : sink
+  const scaleOf: HeadScaleOf = (site) => {
+    const heads = rowsOf(site, model, seen)?.map((head, i) => changeOf(head, sinkAt(fixedSink, site, i)))
+    return heads?.map((change) => 1 / (change?.gate ?? 1))
+  }
   return {
     words: words(sink, true),
     sink: sink === 'calibrated' ? calibrated : fixed(sink),
+    headScale: options.foldScale ? scaleOf : undefined,
     calibration,
     changeOf({ output, sink: given }) {
       const heads = seen.get(output)
@@ -88,6 +99,7 @@ export async function planSinks(model: Model, options: ConvertOptions): Promise<
         ...document,
         calibration: calibrationEntry(path, table, target),
         change: changeEntry(document.sites, null),
+        ...(options.observations && { observed: observedEntry(table, model.graph) }),
         warnings: [...document.warnings, ...warnings],
       }
     },
@@ -125,6 +137,22 @@ function complete(sinks: readonly (number | undefined)[]): number | readonly num
   return all.length === 1 ? (all[0] as number) : all
 }
 
+function sinkAt(sink: number | SinkOf, site: Site, head: number): number {
+  const given = typeof sink === 'function' ? sink(site) : sink
+  return typeof given === 'number' ? given : (given[head] as number)
+}
+
+function checkFold({ foldScale }: ConvertOptions, sink: unknown, calibration: Calibration | undefined): void {
+  if (!foldScale) return
+  if (sink === 'calibrated')
+    throw usage('calibrated sinks leave heads their scale', 'Leave --fold-scale out, or ask for --sinks zero.')
+  if (calibration === undefined)
+    throw usage(
+      '--fold-scale needs to know what the sink takes',
+      'Give data with --data, or a table with --calibration.',
+    )
+}
+
 function checkSource({ calibration, data, maxChange, sinkQuantile }: ConvertOptions): void {
   if (calibration !== undefined && data !== undefined)
     throw usage('a calibration table and data exclude each other', 'Give the table, or the data to make one of.')
@@ -152,7 +180,7 @@ async function calibrationFor(model: Model, options: ConvertOptions): Promise<Ca
   const data = options.quantize === undefined ? all : split(all).calibration
   const { collect } = await import('./calibrate/index.ts')
   const table = await collect(model, data, {
-    ...{ histograms: false, moments: 'tensor', onBadSample: dataOptions.onBadSample, signal },
+    ...{ histograms: options.observations ?? false, moments: 'tensor', onBadSample: dataOptions.onBadSample, signal },
     onProgress: ({ done, total }) => onProgress?.('calibrate', done, total),
   })
   return { table, data }
@@ -206,7 +234,7 @@ export async function measureChange(
   // A model without weights, such as a part of one.
   if (table.values.size === 0) return { samples, outputs, outliers: null }
   const after = await observeAgain(converted, data, signal)
-  return { samples, outputs, outliers: { before: await outliersOf(table), after: await outliersOf(after) } }
+  return { samples, outputs, outliers: await compareOutliers(table, after) }
 }
 
 async function observeAgain(
@@ -226,9 +254,16 @@ async function observeAgain(
   }
 }
 
-async function outliersOf({ values }: CalibrationTable): Promise<OutlierFigures> {
+async function compareOutliers(before: CalibrationTable, after: CalibrationTable): Promise<MeasuredOutliers> {
   const { outliersOf } = await import('./calibrate/index.ts')
-  const all = [...values.values()].flatMap(({ moments }) => (moments ? [outliersOf(moments, 'tensor')] : []))
+  const ofEach = ({ values }: CalibrationTable) =>
+    new Map([...values].flatMap(([name, { moments }]) => (moments ? [[name, outliersOf(moments, 'tensor')]] : [])))
+  const [was, is] = [ofEach(before), ofEach(after)]
+  const layers = Array.from(was, ([value, seen]) => ({ value, before: seen, after: is.get(value) ?? null }))
+  return { before: figuresOf([...was.values()]), after: figuresOf([...is.values()]), layers }
+}
+
+function figuresOf(all: readonly Outliers[]): OutlierFigures {
   return {
     kurtosis: all.reduce((sum, { kurtosis }) => sum + kurtosis, 0) / all.length,
     infinityNorm: all.reduce((max, { infinityNorm }) => Math.max(max, infinityNorm), 0),

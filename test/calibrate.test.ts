@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { findSites } from '../src/attention/index.ts'
-import type { CalibrationTable } from '../src/calibrate/index.ts'
+import type { CalibrationTable, ForeignTable } from '../src/calibrate/index.ts'
 import {
   changeOf,
   checkBelongs,
@@ -24,6 +24,7 @@ import { dtypes, Tensor } from '../src/ir/index.ts'
 import { modelToBytes, openModel, parseModel } from '../src/onnx/index.ts'
 import type { Feeds } from '../src/runtime/index.ts'
 import { installedRuntime } from '../src/runtime/index.ts'
+import { fixtures } from './support/pass-case.ts'
 import { random } from './support/random.ts'
 import { feedsOfExport, samplesOf } from './support/samples.ts'
 import { recordedWorld } from './support/world.ts'
@@ -356,6 +357,35 @@ describe('a table as a file', () => {
       expect.objectContaining({ code: 'calibration-stale' }),
     )
   })
+
+  it('may be any of the three files that ONNX Runtime writes, the binary one included', () => {
+    const rangesOf = (name: string) => [...(readTable(join(fixtures, 'calibration', name)) as ForeignTable).ranges]
+    expect(rangesOf('calibration.json').find(([name]) => name === '/layer.0/attention/ctx')?.[1].min).toBe(-3)
+    expect(rangesOf('calibration.flatbuffers').sort()).toEqual([
+      ['/layer.0/attention/ctx', { min: -0.5, max: 0.5 }],
+      ['x', { min: -2.25, max: 2.25 }],
+      ['γ', { min: -Math.fround(1e-3), max: Math.fround(1e-3) }],
+    ])
+    expect(rangesOf('calibration.cache').sort()).toEqual(rangesOf('calibration.flatbuffers').sort())
+  })
+
+  it('of ONNX Runtime in binary, changed anywhere or cut off, is read or refused, never a crash', () => {
+    const bytes = readFileSync(join(fixtures, 'calibration/calibration.flatbuffers'))
+    const path = join(folder, 'changed.flatbuffers')
+    const outcomes = Array.from(bytes, (byte, at) => {
+      const changed = Uint8Array.from(bytes)
+      changed[at] = byte ^ 0xff
+      return [changed, bytes.subarray(0, at)]
+    }).flat()
+    for (const each of outcomes) {
+      writeFileSync(path, each)
+      try {
+        readTable(path)
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'calibration-malformed' })
+      }
+    }
+  })
 })
 
 describe.skipIf(!installed)('outeffhop-convert calibrate', () => {
@@ -418,15 +448,13 @@ describe.skipIf(!installed)('outeffhop-convert calibrate', () => {
     const stop = new AbortController()
     const options = { synthetic: true, samples: 5, output: at('stopped.json') }
     const onProgress = ({ done }: { done: number }) => void (done === 2 && stop.abort())
-    await expect(
-      calibrate(at('model.onnx'), undefined, { ...options, signal: stop.signal, onProgress }),
-    ).rejects.toMatchObject({
+    await expect(calibrate(at('model.onnx'), { ...options, signal: stop.signal, onProgress })).rejects.toMatchObject({
       code: 'calibration-interrupted',
       exitCode: 130,
       message: expect.stringContaining('2 of 5'),
     })
     expect(JSON.parse(readFileSync(at('stopped.json'), 'utf8'))).toMatchObject({ complete: false, samples: [0, 1] })
-    expect(await calibrate(at('model.onnx'), undefined, { ...options, resume: true })).toMatchObject({ complete: true })
+    expect(await calibrate(at('model.onnx'), { ...options, resume: true })).toMatchObject({ complete: true })
   })
 
   it('goes on with a table of the same data, and refuses one of other data', async () => {

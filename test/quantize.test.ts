@@ -65,9 +65,12 @@ describe.skipIf(!canRun)('moving outliers into weights', () => {
     const feeds = inputsOfExport(path)
     const read = () => openModel(path)
     const statistics = await observe(read, [feeds])
-    const model = read()
-    apply(model, new Quantization(statistics), ['adapt'])
-    expect(distance(await run(read(), feeds), await run(model, feeds))).toBeLessThanOrEqual(1e-4)
+    const expected = await run(read(), feeds)
+    for (const preDequantize of [false, true]) {
+      const model = read()
+      apply(model, new Quantization(statistics, { ...defaultSettings, preDequantize }), ['adapt'])
+      expect(distance(expected, await run(model, feeds))).toBeLessThanOrEqual(1e-4)
+    }
   })
 
   it('survives an outlier channel that plain rounding does not', async () => {

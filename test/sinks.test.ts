@@ -86,7 +86,7 @@ describe('calibrated sinks', () => {
 
   it('come out of a table as they do out of the data', async () => {
     const table = join(folder, 'table.json')
-    await calibrate(model, data, { output: table })
+    await calibrate(model, { data, output: table })
     const [byTable, byData] = await Promise.all([
       convert(model, { calibration: table, dryRun: true }),
       convert(model, { data, dryRun: true }),

@@ -5,6 +5,7 @@ import { placeFile } from '../onnx/index.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { ForeignTable } from './foreign/foreign-table.ts'
 import { onnxruntimeCache, onnxruntimeJson } from './foreign/onnxruntime.ts'
+import { onnxruntimeBinary } from './foreign/onnxruntime-binary.ts'
 import { tensorrtCache } from './foreign/tensorrt.ts'
 import { CalibrationTable } from './table.ts'
 import { tableFromJson, tableToJson } from './table-json.ts'
@@ -18,9 +19,10 @@ export function writeTable(path: string, table: CalibrationTable): number {
 
 /** Reads a table of this program, of ONNX Runtime or of TensorRT, whatever the name of the file. */
 export function readTable(path: string): CalibrationTable | ForeignTable {
-  const text = textOf(path)
+  const bytes = bytesOf(path)
+  const text = bytes.toString()
   if (!text.trimStart().startsWith('{')) {
-    const foreign = tensorrtCache(text) ?? onnxruntimeCache(text)
+    const foreign = tensorrtCache(text) ?? onnxruntimeCache(text) ?? onnxruntimeBinary(bytes)
     if (foreign) return foreign
     throw calibrationMalformed(path, 'it is neither JSON nor a calibration cache')
   }
@@ -42,9 +44,9 @@ export function checkBelongs(table: CalibrationTable | ForeignTable, model: Mode
   } else if (table.fingerprint !== fingerprintOf(model)) throw calibrationStale(path)
 }
 
-function textOf(path: string): string {
+function bytesOf(path: string): Buffer {
   try {
-    return readFileSync(path, 'utf8')
+    return readFileSync(path)
   } catch (error) {
     throw calibrationUnreadable(path, (error as NodeJS.ErrnoException).code ?? String(error))
   }

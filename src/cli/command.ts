@@ -9,6 +9,7 @@ export const commandNames = [
   'cache',
   'explain',
   'inspect',
+  'report',
   'passes',
   'targets',
   'completion',

@@ -12,6 +12,7 @@ import { explainCommand } from './commands/explain.ts'
 import { inspectCommand } from './commands/inspect.ts'
 import { passesCommand } from './commands/passes.ts'
 import { quantizeCommand } from './commands/quantize.ts'
+import { reportCommand } from './commands/report.ts'
 import { sensitivityCommand } from './commands/sensitivity.ts'
 import { targetsCommand } from './commands/targets.ts'
 import { complete, completionFlag } from './complete.ts'
@@ -26,6 +27,7 @@ const commands: readonly Command[] = [
   cacheCommand,
   explainCommand,
   inspectCommand,
+  reportCommand,
   passesCommand,
   targetsCommand,
 ]

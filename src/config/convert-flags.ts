@@ -5,7 +5,7 @@ import { stages } from '../rewrite/pass.ts'
 import { dataFlags, dataRequest } from './data-flags.ts'
 import type { FlagTable, ValuesOf } from './flag.ts'
 import { grouped } from './flag.ts'
-import { depfileFlag, hashFlag, siteFlags, siteOptions, targetFlags } from './flags.ts'
+import { depfileFlag, hashFlag, reportFlag, siteFlags, siteOptions, targetFlags } from './flags.ts'
 import { quantizationFlags, quantizationOptions, refuseIdle } from './quantization-flags.ts'
 
 /** The settings of `convert`. */
@@ -27,6 +27,7 @@ export const convertFlags = {
     },
   }),
   ...hashFlag,
+  ...reportFlag,
   ...depfileFlag,
   ...grouped('Conversion:', {
     sinks: {
@@ -52,6 +53,10 @@ export const convertFlags = {
       describe: 'Share of the rows that may change more; default 0.1%',
     },
     'accept-drift': { type: 'boolean', describe: 'Convert also where heads lose more than 3 % of their output' },
+    'fold-scale': {
+      type: 'boolean',
+      describe: 'With --sinks zero or a number: give heads the mean they had, 1/E[g] in the weights of a projection',
+    },
     optimize: {
       type: 'boolean',
       describe: 'Fold scalar arithmetic around convolutions into them: the same function in fewer steps',
@@ -109,6 +114,7 @@ export function convertOptions(args: Partial<ValuesOf<typeof convertFlags>>): Co
     sinkQuantile: shareOf('sink-quantile', args['sink-quantile']),
     quantize: args.quantize === undefined ? undefined : { ...quantizationOptions(args), recipe: args.quantize },
     acceptDrift: args['accept-drift'],
+    foldScale: args['fold-scale'],
     targetVersion: args['target-version'],
     externalData: args['external-data'],
     dryRun: args['dry-run'],

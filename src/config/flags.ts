@@ -19,6 +19,17 @@ export const commonFlags = grouped('General:', {
   'print-config': { type: 'boolean', describe: 'Print what every setting is and where it comes from, and do nothing' },
 })
 
+/** A report beside the result. */
+export const reportFlag = grouped('Output:', {
+  report: {
+    type: 'string',
+    array: true,
+    requiresArg: true,
+    path: true,
+    describe: 'Write a page of what was found and measured to FILE too, or with .json its numbers (may be repeated)',
+  },
+})
+
 /** Which softmaxes count. */
 export const siteFlags = grouped('Which softmaxes:', {
   only: names('Convert only sites whose node name matches GLOB (*, ?, {a,b}; may be repeated)'),

@@ -1,17 +1,24 @@
 import { usage } from '../errors.ts'
 import type { QuantizationOptions } from '../quantization-options.ts'
 import type { RangeMethod } from '../quantize/index.ts'
+import { protocols } from '../quantize/recipes.ts'
 import type { ValuesOf } from './flag.ts'
 import { grouped } from './flag.ts'
 
 /** How to quantize: the same flags for every command that does. */
 export const quantizationFlags = {
   ...grouped('Quantization:', {
+    protocol: {
+      type: 'string',
+      choices: protocols,
+      requiresArg: true,
+      describe: 'Quantize as published in place of what runs well: outeffhop is the W8A8 simulation of its paper',
+    },
     range: {
       type: 'string',
       choices: ['min-max', 'moving-average', 'percentile', 'entropy', 'mse', 'huber'],
       requiresArg: true,
-      describe: 'How extremes become ranges; default min-max. It holds for values whose outliers are not moved',
+      describe: 'How extremes become ranges; default min-max. Values whose outliers are moved need data for the others',
     },
     alpha: {
       type: 'number',
@@ -19,6 +26,20 @@ export const quantizationFlags = {
       describe: 'How much of an outlier moves into the weights; default 0.75',
     },
     smooth: { type: 'boolean', onByDefault: true, describe: 'Do not move outliers into the weights' },
+    symmetrize: { type: 'boolean', onByDefault: true, describe: 'Do not centre the channels of normalised values' },
+    'pre-dequantize': {
+      type: 'boolean',
+      describe: 'Move all of the outliers of normalised values into the weights, so that a step is 1 (OutlierTune)',
+    },
+    'bias-correction': {
+      type: 'boolean',
+      onByDefault: true,
+      describe: 'Do not let biases take up the mean error of rounding',
+    },
+    'softmax-correction': {
+      type: 'boolean',
+      describe: 'With --protocol: add to probabilities what rounding takes from them in the mean',
+    },
     'reduce-range': { type: 'boolean', describe: 'Weights in 7 bits: for x64 processors without VNNI' },
     prefer: {
       type: 'string',
@@ -46,9 +67,12 @@ type QuantizationArguments = Partial<ValuesOf<typeof quantizationFlags>>
 
 /** What the flags above ask for. */
 export function quantizationOptions(flags: QuantizationArguments): QuantizationOptions {
-  const { range, alpha, smooth } = flags
+  const { range, alpha, smooth, protocol, symmetrize } = flags
   return {
-    ...{ alpha, smooth },
+    ...{ alpha, smooth, protocol, symmetrize },
+    preDequantize: flags['pre-dequantize'],
+    biasCorrection: flags['bias-correction'],
+    softmaxCorrection: flags['softmax-correction'],
     range: range === 'percentile' ? { percentile: 99.999 } : (range as RangeMethod | undefined),
     convolutions: flags.prefer === undefined ? undefined : flags.prefer === 'size',
     reduceRange: flags['reduce-range'],

@@ -2,7 +2,7 @@ import type { QuantizeOptions } from '../quantization-options.ts'
 import { dataFlags, dataRequest } from './data-flags.ts'
 import type { FlagTable, ValuesOf } from './flag.ts'
 import { grouped } from './flag.ts'
-import { depfileFlag, hashFlag } from './flags.ts'
+import { depfileFlag, hashFlag, reportFlag } from './flags.ts'
 import { quantizationFlags, quantizationOptions } from './quantization-flags.ts'
 
 /** The settings of `quantize`. */
@@ -24,6 +24,7 @@ export const quantizeFlags = {
     },
   }),
   ...hashFlag,
+  ...reportFlag,
   ...depfileFlag,
   ...grouped('Quantization:', {
     calibration: { type: 'string', requiresArg: true, path: true, describe: 'Use the calibration in TABLE' },

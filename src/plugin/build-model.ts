@@ -76,7 +76,7 @@ const fixed: Readonly<Record<string, Setting>> = {
   'external-data': { value: 'never', origin: 'plugin' },
   overwrite: { value: true, origin: 'plugin' },
 }
-const meaningless = ['output', 'depfile', 'dry-run', 'stop-after', 'dump']
+const meaningless = ['output', 'report', 'depfile', 'dry-run', 'stop-after', 'dump']
 
 function planOf({ model, entries, env }: BuildRequest): Plan {
   const command = entries[0]?.command ?? 'convert'

@@ -28,6 +28,27 @@ export function columnsBehind(
   return layout && new Walk(products, facts, shape.at(-1) as number).from(value, readers, layout)
 }
 
+/**
+ * Where the channels of a value lie in another, `at`, that it is made of by moving elements and what a factor by channel
+ * passes; undefined as in {@link columnsBehind}.
+ */
+export function layoutAt(value: Value, readers: ReadonlySet<Node>, at: Value, facts: Facts): Layout | undefined {
+  const shape = facts.shape(value)
+  const layout = shape && Layout.ofLast(shape)
+  return layout && new Walk(new Map(), facts, shape.at(-1) as number).until(at, value, readers, layout)
+}
+
+/** {@link columnsBehind} for channels that lie along more axes than the last; there are `channels` of them. */
+export function columnsOf(
+  value: Value,
+  readers: ReadonlySet<Node>,
+  { layout, channels }: { readonly layout: Layout; readonly channels: number },
+  products: ReadonlyMap<Node, WeightProduct>,
+  facts: Facts,
+): ColumnSource | undefined {
+  return new Walk(products, facts, channels).from(value, readers, layout)
+}
+
 interface Step {
   readonly value: Value
   readonly layout: Layout
@@ -57,6 +78,19 @@ class Walk {
     }
     for (const step of this.#before(node, value, layout)) {
       const found = this.from(step.value, new Set([node, ...(step.siblings ?? [])]), step.layout)
+      if (found) return found
+    }
+    return undefined
+  }
+
+  /** The layout at a value on the way. */
+  until(at: Value, value: Value, readers: ReadonlySet<Node>, layout: Layout): Layout | undefined {
+    if (!isPrivate(value, readers)) return undefined
+    if (value === at) return layout
+    const node = value.producer
+    if (!node) return undefined
+    for (const step of this.#before(node, value, layout)) {
+      const found = this.until(at, step.value, new Set([node, ...(step.siblings ?? [])]), step.layout)
       if (found) return found
     }
     return undefined

@@ -11,11 +11,14 @@ export type { Convolutions, WeightConvolution } from './convolutions.ts'
 export { findConvolutions } from './convolutions.ts'
 export type { ProductGroup } from './eligible.ts'
 export { groupsToQuantize } from './eligible.ts'
-export { contract, largestMagnitude, quantized, scaled, transposed } from './matrix.ts'
+export { headColumnsOf, headRowsOf } from './heads.ts'
+export { contract, largestMagnitude, quantized, quantizedWhole, scaled, transposed } from './matrix.ts'
 export type { ChannelAffine } from './norm.ts'
 export { channelAffineOf } from './norm.ts'
 export type { WeightProduct } from './products.ts'
 export { findProducts } from './products.ts'
+export type { PublishedPoints, StoredWeight } from './published-points.ts'
+export { extremesOf, publishedPoints } from './published-points.ts'
 export type {
   Origin,
   ProductReport,
@@ -25,6 +28,7 @@ export type {
 } from './quantization.ts'
 export { defaultSettings, Quantization } from './quantization.ts'
 export type { Recipe } from './recipes.ts'
+export { protocols } from './recipes.ts'
 export type { Migration } from './smoothing.ts'
 export { migrationOf } from './smoothing.ts'
 export type { ChannelStatistics, Range, RangeMethod, Statistics, ValueStatistics } from './statistics.ts'

@@ -33,6 +33,35 @@ export class Layout {
     return new Layout([...shape.slice(0, -1).map((size) => [{ size }]), [{ size: channels, index }]])
   }
 
+  /**
+   * The layout of a value whose channels are the heads along `axis`, each with the whole last axis. `axis` is negative; where
+   * it is longer than `count`, something else is in front of the heads.
+   */
+  static ofHeads(shape: readonly Size[], axis: number, count: number): Layout | undefined {
+    const [size, last] = [shape.at(axis), shape.at(-1)]
+    const outer = size === undefined ? undefined : divideSizes(size, count)
+    if (outer === undefined || typeof last !== 'number' || axis >= -1) return undefined
+    const index = (at: (c: number) => number) => Int32Array.from({ length: count * last }, (_, c) => at(c))
+    const axes: Axis[] = shape.map((size) => [{ size }])
+    axes[shape.length + axis] = [{ size: outer }, { size: count, index: index((c) => Math.floor(c / last)) }]
+    axes[shape.length - 1] = [{ size: last, index: index((c) => c % last) }]
+    return new Layout(axes)
+  }
+
+  /** Where each channel is along the last `count` places that an axis is made of, such as heads behind a batch. */
+  placesOn(axis: number, count: number): Int32Array | undefined {
+    const atoms = [...(this.axes.at(axis) ?? [])].reverse()
+    let size = 1
+    const inner: Atom[] = []
+    for (const atom of atoms) {
+      if (size === count) break
+      if (typeof atom.size !== 'number') return undefined
+      size *= atom.size
+      inner.unshift(atom)
+    }
+    return size === count ? positions(inner) : undefined
+  }
+
   /** Before a Transpose. */
   beforeTranspose(perm: readonly number[]): Layout | undefined {
     if (perm.length !== this.axes.length) return undefined

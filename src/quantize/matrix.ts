@@ -74,6 +74,11 @@ export function quantized(tensor: Tensor, scales: Float64Array, axis: Axis, limi
   })
 }
 
+/** The matrix in s8 with one scale. */
+export function quantizedWhole(tensor: Tensor, scale: number, limit: number): Tensor {
+  return quantized(tensor, new Float64Array(tensor.dims[0] as number).fill(scale), 0, limit)
+}
+
 type ArrayOf = typeof Float32Array | typeof Int8Array
 
 /** A tensor of the same dims: each element from the one of `source` and its index along the axis, a range at a time. */

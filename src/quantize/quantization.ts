@@ -2,19 +2,26 @@ import type { Node, Value } from '../ir/index.ts'
 import { dtypes } from '../ir/index.ts'
 import { constantTensor } from '../ops/index.ts'
 import type { Affine } from './affine.ts'
-import type { Recipe } from './recipes.ts'
+import { unsignedAffine } from './affine.ts'
+import type { Protocol, Recipe } from './recipes.ts'
 import type { Migration } from './smoothing.ts'
 import type { ChannelStatistics, RangeMethod, Statistics, ValueStatistics } from './statistics.ts'
 import { transformed, transformedChannels } from './statistics.ts'
 
 export interface QuantizationSettings {
   readonly recipe: Recipe
+  /** Quantize as published in the place of what runs well; undefined for the latter. */
+  readonly protocol: Protocol | undefined
   /** Exponent of the migration of outliers into the weights; undefined leaves activations as they are. */
   readonly alpha: number | undefined
   /** Centre the channels of normalised activations before they are quantized. */
   readonly symmetrize: boolean
   /** Let biases take up the mean error of what is quantized. */
   readonly biasCorrection: boolean
+  /** Add to quantized probabilities what rounding takes from them in the mean; only a protocol quantizes them. */
+  readonly softmaxCorrection: boolean
+  /** Scale the channels of normalised activations so that a step is 1: the published form of full migration. */
+  readonly preDequantize: boolean
   /** How extremes become ranges. */
   readonly range: RangeMethod
   /** Weights within ±63, for x64 processors without VNNI. */
@@ -30,9 +37,12 @@ export interface QuantizationSettings {
 /** The construction that was measured as the most accurate at full speed (src/quantize/README.md). */
 export const defaultSettings: QuantizationSettings = {
   recipe: 'int8',
+  protocol: undefined,
   alpha: 0.75,
   symmetrize: true,
   biasCorrection: true,
+  softmaxCorrection: false,
+  preDequantize: false,
   range: 'min-max',
   reduceRange: false,
   embeddings: true,
@@ -74,14 +84,24 @@ export interface ProductReport {
   readonly notes: string[]
 }
 
+/** A value that was not there at calibration. */
+interface Made {
+  readonly origin: Origin
+  readonly statistics: ValueStatistics
+  /** Whether the statistics are of the value itself. */
+  readonly seen: boolean
+}
+
 /** What the passes quantize with, what they know of values that were not there at calibration, and what they did. */
 export class Quantization {
   readonly settings: QuantizationSettings
   readonly #statistics: Statistics
-  readonly #made = new Map<Value, { readonly origin: Origin; readonly statistics: ValueStatistics }>()
+  readonly #made = new Map<Value, Made>()
   readonly #quantizers = new Map<Value, Quantizer>()
   /** Means by quantizer, where a second pass over the data found them. */
   readonly means = new Map<Quantizer, RoundingMeans>()
+  /** By the name of probabilities: `E[p - Q(p)]` of each head, or of all together. */
+  readonly softmaxBias = new Map<string, readonly number[]>()
   readonly #reports = new Map<Node, ProductReport>()
 
   constructor(statistics: Statistics, settings: QuantizationSettings = defaultSettings) {
@@ -105,7 +125,26 @@ export class Quantization {
   /** Records that `made` holds the channels of `source` migrated. */
   migrated(made: Value, source: Value, channels: ChannelStatistics, migration: Migration): void {
     const statistics = transformed(channels, migration.scale, migration.shift)
-    this.#made.set(made, { origin: { name: source.name, migration }, statistics })
+    this.#made.set(made, { origin: { name: source.name, migration }, statistics, seen: false })
+  }
+
+  /**
+   * Takes what was seen of the migrated values themselves, by their names, so that ranges can clip them; what is known of
+   * their channels stays.
+   */
+  observed(statistics: Statistics): void {
+    for (const [value, known] of this.#made) {
+      const seen = statistics(value.name)
+      if (!seen) continue
+      const { channels } = known.statistics
+      this.#made.set(value, { origin: known.origin, statistics: { ...seen, channels }, seen: true })
+    }
+  }
+
+  /** How many values were migrated, and how many of them are known by the extremes of what they were made of only. */
+  get migrations(): { readonly all: number; readonly unseen: number } {
+    const made = [...this.#made.values()]
+    return { all: made.length, unseen: made.filter(({ seen }) => !seen).length }
   }
 
   /** Records that products read `value`, the dequantized one. */
@@ -116,6 +155,14 @@ export class Quantization {
   /** By the dequantized value that products read. */
   get quantizers(): ReadonlyMap<Value, Quantizer> {
     return this.#quantizers
+  }
+
+  /** The map onto u8 of a value that is going to be quantized; undefined where nothing is known of it. */
+  affineOf(value: Value): Affine | undefined {
+    const made = this.#made.get(value)
+    if (made?.origin.migration?.unit) return { scale: 1, zeroPoint: 128 }
+    const range = this.statisticsOf(value)?.rangeBy(this.settings.range)
+    return range && unsignedAffine(range)
   }
 
   /** The quantizer behind a value that is dequantized from u8 with one scale, whoever inserted it. */

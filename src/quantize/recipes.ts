@@ -4,3 +4,7 @@
  */
 export const recipes = ['int8', 'int8-dynamic', 'weights-int8', 'weights-int4'] as const
 export type Recipe = (typeof recipes)[number]
+
+/** Published ways to quantize, reproduced as they are. */
+export const protocols = ['outeffhop'] as const
+export type Protocol = (typeof protocols)[number]

@@ -6,6 +6,15 @@ import type { ChannelStatistics } from './statistics.ts'
 export interface Migration {
   readonly scale: Float64Array
   readonly shift: Float64Array
+  /** Whether one step of the result is 1, and 0 is the integer 128. */
+  readonly unit: boolean
+}
+
+interface MigrationWish {
+  readonly alpha: number
+  readonly symmetric: boolean
+  readonly group?: Int32Array | undefined
+  readonly unit?: boolean
 }
 
 /** Below this part of the largest, a magnitude counts as this part: dead channels take no part in the balance. */
@@ -20,11 +29,14 @@ const floor = 1e-5
  * `shift_j = (min_j + max_j) / 2` where `symmetric`. Source: the symmetrization of OutlierTune (arXiv 2406.18832).
  *
  * Channels of one `group` get one scale.
+ *
+ * With `unit`, `scale_j = max|x_j - shift_j| / 127`: an integer of the result is a step of its channel, and the weights hold
+ * the scales. Source: the pre-executed dequantization of OutlierTune.
  */
 export function migrationOf(
   channels: ChannelStatistics,
   products: readonly Pick<WeightProduct, 'tensor' | 'inputAxis'>[],
-  { alpha, symmetric, group }: { alpha: number; symmetric: boolean; group?: Int32Array | undefined },
+  { alpha, symmetric, group, unit = false }: MigrationWish,
 ): Migration | undefined {
   const { min, max } = channels
   const shift = symmetric ? min.map((low, j) => (low + (max[j] as number)) / 2) : new Float64Array(min.length)
@@ -40,9 +52,10 @@ export function migrationOf(
     for (const [j, size] of largestMagnitude(tensor, inputAxis).entries()) weights[j] = Math.max(weights[j] ?? 0, size)
   const weight = raised(shared(weights, group))
   if (!activation || !weight) return undefined
+  if (unit) return { scale: activation.map((a) => a / 127), shift, unit }
   const log = activation.map((a, j) => alpha * Math.log(a) - (1 - alpha) * Math.log(weight[j] as number))
   const mean = log.reduce((sum, x) => sum + x, 0) / log.length
-  return { scale: log.map((x) => Math.exp(x - mean)), shift }
+  return { scale: log.map((x) => Math.exp(x - mean)), shift, unit }
 }
 
 /** The largest of each group in the place of its members. */

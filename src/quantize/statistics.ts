@@ -31,7 +31,8 @@ export type Statistics = (valueName: string) => ValueStatistics | undefined
 /**
  * The statistics of `(x - shift) / scale`, channel by channel, from those of x.
  *
- * The channels move apart, so that a clipped range of x says nothing of the result: every method gives its extremes.
+ * The channels move apart, so that a clipped range of x says nothing of the result: every method gives its extremes, until
+ * the result itself is observed.
  */
 export function transformed(channels: ChannelStatistics, scale: Float64Array, shift: Float64Array): ValueStatistics {
   const made = transformedChannels(channels, scale, shift)

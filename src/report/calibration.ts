@@ -1,7 +1,17 @@
-import type { CalibrationTable, HeadChange, HeadRows, Outliers, SinkTarget, SiteState } from '../calibrate/index.ts'
+import type {
+  CalibrationTable,
+  Granularity,
+  HeadChange,
+  HeadRows,
+  Outliers,
+  SinkTarget,
+  SiteState,
+} from '../calibrate/index.ts'
 import { calibratedSink, changeOf, outliersOf, quantile } from '../calibrate/index.ts'
 import type { ModelEntry } from './document.ts'
 import { schema } from './document.ts'
+import type { Environment } from './environment.ts'
+import type { ObservedEntry } from './observed.ts'
 
 /** What is known of the rows of one attention head. */
 export interface HeadEntry {
@@ -49,8 +59,13 @@ export interface CalibrationDocument {
   readonly values: number
   /** By value, where moments were observed. */
   readonly outliers: Readonly<Record<string, Outliers>> | null
+  /** What a kurtosis is of; null where moments were not observed. */
+  readonly granularity: Granularity | null
   readonly sites: readonly SiteCalibration[]
   readonly notes: readonly string[]
+  /** What a page is drawn of; only where a report was asked for. */
+  readonly observed?: ObservedEntry
+  readonly environment?: Environment
 }
 
 interface TableFile {
@@ -75,6 +90,7 @@ export function describeCalibration(
     data: { kind: data.kind, samples: samples.length, skipped: skipped.length, synthetic: data.synthetic },
     ...{ complete: table.isComplete, values: values.size },
     outliers: moments === undefined ? null : outliersIn(table, moments),
+    granularity: moments ?? null,
     sites: describeSites(table.sites),
     notes: [...notes, ...skippedNotes, ...spoiledNotes],
   }

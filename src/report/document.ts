@@ -1,7 +1,10 @@
 import type { VerdictKind } from '../attention/index.ts'
+import type { Outliers } from '../calibrate/index.ts'
 import type { OutputSimilarity } from '../compare/index.ts'
 import type { Warning } from '../rewrite/index.ts'
 import type { CalibrationEntry } from './calibration.ts'
+import type { Environment } from './environment.ts'
+import type { ObservedEntry } from './observed.ts'
 import type { QuantizationEntry } from './quantization.ts'
 
 /** The number in `schema`; raised when a field changes its meaning or goes away. */
@@ -73,7 +76,14 @@ export interface MeasuredChange {
   readonly samples: number
   readonly outputs: readonly OutputSimilarity[]
   /** Over what the weights are multiplied with: mean kurtosis, and the largest magnitude. */
-  readonly outliers: { readonly before: OutlierFigures; readonly after: OutlierFigures } | null
+  readonly outliers: MeasuredOutliers | null
+}
+
+export interface MeasuredOutliers {
+  readonly before: OutlierFigures
+  readonly after: OutlierFigures
+  /** Value by value, in the order of the graph; `after` is null for a value the result does not have. */
+  readonly layers: readonly { readonly value: string; readonly before: Outliers; readonly after: Outliers | null }[]
 }
 
 export interface OutlierFigures {
@@ -129,6 +139,16 @@ export interface ReportDocument {
   /** Passes in the order they ran, with the number of places each changed. */
   readonly passes: readonly { readonly pass: string; readonly stage: string; readonly changed: number }[]
   readonly warnings: readonly Warning[]
+  /** What a page is drawn of; only where a report was asked for. */
+  readonly observed?: ObservedEntry
+  readonly operators?: OperatorsEntry
+  readonly environment?: Environment
+}
+
+/** Nodes by operator, nested graphs and functions included, most frequent first. */
+export interface OperatorsEntry {
+  readonly before: Readonly<Record<string, number>>
+  readonly after: Readonly<Record<string, number>> | null
 }
 
 const plainAttention: readonly VerdictKind[] = ['attention', 'fused']

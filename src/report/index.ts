@@ -7,17 +7,33 @@ export type {
   Counts,
   FileEntry,
   MeasuredChange,
+  MeasuredOutliers,
   ModelEntry,
+  OperatorsEntry,
   OutlierFigures,
   ReportDocument,
   SiteChange,
   SiteEntry,
   Verification,
 } from './document.ts'
-export { finite, isAllSoftmax1, unconverted } from './document.ts'
+export { finite, isAllSoftmax1, schema, unconverted } from './document.ts'
+export type { Environment } from './environment.ts'
+export type { SourceDocument } from './gather.ts'
+export { gatherReport, sourceCommands } from './gather.ts'
 export type { Inspection } from './inspection.ts'
-export { describeInspection, inspectModel } from './inspection.ts'
-export type { ChoiceEntry, ProductEntry, QuantizationDocument, QuantizationEntry } from './quantization.ts'
+export { countOperators, describeInspection, inspectModel } from './inspection.ts'
+export type { Overlay } from './model-explorer.ts'
+export { overlays } from './model-explorer.ts'
+export type { ModelReport } from './model-report.ts'
+export type { ObservedEntry } from './observed.ts'
+export { observedEntry } from './observed.ts'
+export type {
+  ChoiceEntry,
+  ProductEntry,
+  QuantizationDocument,
+  QuantizationEntry,
+  SessionOptionEntry,
+} from './quantization.ts'
 export { describeQuantization, quantizationEntry } from './quantization.ts'
 export { summarizeQuantization } from './quantization-text.ts'
 export type { SensitivityDocument, SensitivityEntry } from './sensitivity.ts'

@@ -31,18 +31,16 @@ export async function inspectModel(
   model: Model,
   options: { readonly hash?: boolean | undefined },
 ): Promise<Inspection> {
-  const operators = new Map<string, number>()
+  const operators = countOperators(model)
   const weights = { count: 0, bytes: 0 }
   let graphs = 0
   for (const graph of model.graphs()) {
     graphs++
-    for (const node of graph.nodes()) operators.set(node.op, (operators.get(node.op) ?? 0) + 1)
     for (const tensor of tensorsOf(graph)) {
       weights.count++
       weights.bytes += tensor.expectedBytes ?? 0
     }
   }
-  const sorted = [...operators].sort(([a, n], [b, m]) => m - n || (a < b ? -1 : 1))
   const isFed = (value: Value) => value.initializer === undefined
   return {
     schema,
@@ -53,12 +51,21 @@ export async function inspectModel(
     inputs: model.graph.inputs.filter(isFed).map(declared),
     outputs: model.graph.outputs.map(declared),
     graphs,
-    nodes: sorted.reduce((sum, [, n]) => sum + n, 0),
-    operators: Object.fromEntries(sorted),
+    nodes: Object.values(operators).reduce((sum, n) => sum + n, 0),
+    operators,
     functions: model.functions.map(({ domain, name }) => `${domain}::${name}`),
     weights,
     data: dataFiles(model),
   }
+}
+
+/** Nodes by operator, nested graphs and functions included, most frequent first. */
+export function countOperators(model: Model): Record<string, number> {
+  const counts = new Map<string, number>()
+  for (const graph of model.graphs()) {
+    for (const node of graph.nodes()) counts.set(node.op, (counts.get(node.op) ?? 0) + 1)
+  }
+  return Object.fromEntries([...counts].sort(([a, n], [b, m]) => m - n || (a < b ? -1 : 1)))
 }
 
 /** An inspection as people read it. */

@@ -22,7 +22,8 @@ export function summarizeQuantization(document: QuantizationDocument, paint: Pai
 export function quantizationLines(entry: QuantizationEntry, paint: Paint): string[] {
   const { recipe, quantized, float } = entry
   const counts = paint.strong(`${count(quantized, 'product')} quantized (${recipe}), ${float} left in float.`)
-  return [...choiceLines(entry, paint), ...floatRows(entry, paint), counts, ...qualityLines(entry)]
+  const options = entry.sessionOptions.map(({ key, value, why }) => `Session option ${key}=${value}: ${why}.`)
+  return [...choiceLines(entry, paint), ...floatRows(entry, paint), counts, ...qualityLines(entry), ...options]
 }
 
 /** The recipes that were tried, and what stays in float for accuracy. */

@@ -1,8 +1,10 @@
 import type { Comparison } from '../compare/index.ts'
 import type { ProductReport } from '../quantize/index.ts'
 import type { Warning } from '../rewrite/index.ts'
-import type { FileEntry, ModelEntry } from './document.ts'
+import type { FileEntry, ModelEntry, OperatorsEntry } from './document.ts'
 import { finite, schema } from './document.ts'
+import type { Environment } from './environment.ts'
+import type { ObservedEntry } from './observed.ts'
 
 /** One product with a constant weight: quantized, or in float for a reason. */
 export type ProductEntry = Readonly<ProductReport>
@@ -20,6 +22,13 @@ export interface ChoiceEntry {
   }[]
   /** Products kept in float for the sake of accuracy, the worst first. */
   readonly keepFloat: readonly string[]
+}
+
+/** A setting for sessions on the result: `extra.session` of onnxruntime-node, `add_session_config_entry` in Python. */
+export interface SessionOptionEntry {
+  readonly key: string
+  readonly value: string
+  readonly why: string
 }
 
 export interface QuantizationEntry {
@@ -40,6 +49,8 @@ export interface QuantizationEntry {
   /** Bytes and time of the result over those of the input; null where it was not written or not run. */
   readonly sizeRatio: number | null
   readonly latencyRatio: number | null
+  /** What sessions on the result can be given, where it matters. */
+  readonly sessionOptions: readonly SessionOptionEntry[]
   readonly products: readonly ProductEntry[]
 }
 
@@ -54,15 +65,21 @@ export interface QuantizationDocument {
   readonly passes: readonly { readonly pass: string; readonly stage: string; readonly changed: number }[]
   readonly notes: readonly string[]
   readonly warnings: readonly Warning[]
+  /** What a page is drawn of; only where a report was asked for. */
+  readonly observed?: ObservedEntry
+  readonly operators?: OperatorsEntry
+  readonly environment?: Environment
 }
 
-export function quantizationEntry(
-  recipe: string,
-  choice: ChoiceEntry,
-  products: readonly ProductReport[],
-  comparison: Comparison | undefined,
-  sizeRatio: number | undefined,
-): QuantizationEntry {
+/** What is known of a quantization when its report is written. */
+export interface QuantizationFacts extends Pick<QuantizationEntry, 'recipe' | 'choice' | 'sessionOptions'> {
+  readonly products: readonly ProductReport[]
+  readonly comparison: Comparison | undefined
+  readonly sizeRatio: number | undefined
+}
+
+export function quantizationEntry(facts: QuantizationFacts): QuantizationEntry {
+  const { recipe, choice, products, comparison, sizeRatio, sessionOptions } = facts
   const quantized = products.filter((product) => product.quantized).length
   const { all, latencyRatio } = comparison ?? {}
   return {
@@ -72,7 +89,7 @@ export function quantizationEntry(
       : null,
     sizeRatio: sizeRatio ?? null,
     latencyRatio: latencyRatio === undefined ? null : finite(latencyRatio),
-    products,
+    ...{ sessionOptions, products },
   }
 }
 

@@ -30,6 +30,9 @@ export type Switch = 'optimize'
 /** The logit added to the denominator of a site: one number, or one per head. 0 is Softmax1. */
 export type SinkOf = (site: Site) => number | readonly number[]
 
+/** What each head of a site is to be multiplied by, one number for all heads where they are not told apart; undefined where it is not known. */
+export type HeadScaleOf = (site: Site) => readonly number[] | undefined
+
 /** What a pass is given besides the model. */
 export interface PassContext<O extends OptionSet = OptionSet> {
   readonly options: OptionValues<O>
@@ -39,6 +42,8 @@ export interface PassContext<O extends OptionSet = OptionSet> {
   /** Shapes and constants, of the model as it was before the pass. */
   readonly facts: Facts
   readonly sink: SinkOf
+  /** Undefined: no head is multiplied. */
+  readonly headScale: HeadScaleOf | undefined
   /** Take this form wherever its conditions hold, before the target's own order. */
   readonly form: Form | undefined
   /** The oldest default-domain opset the result may have; undefined leaves it. */

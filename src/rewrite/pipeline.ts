@@ -7,7 +7,7 @@ import type { Form, TargetChoice } from '../targets/index.ts'
 import { Analysis } from './analysis.ts'
 import { dropUnusedImport } from './opset.ts'
 import type { OptionSet } from './options.ts'
-import type { Pass, SinkOf, Stage, Switch } from './pass.ts'
+import type { HeadScaleOf, Pass, SinkOf, Stage, Switch } from './pass.ts'
 import { stages } from './pass.ts'
 import { Report } from './report.ts'
 
@@ -15,6 +15,8 @@ export interface PipelineSettings {
   readonly target: TargetChoice
   readonly policies?: Policies
   readonly sink?: number | SinkOf
+  /** Multiply heads by these numbers, in the weights around them. */
+  readonly headScale?: HeadScaleOf | undefined
   readonly form?: Form | undefined
   /** Raise the model to this default-domain opset where it is older. */
   readonly opset?: number | undefined
@@ -59,6 +61,7 @@ export function runPipeline(model: Model, passes: readonly Pass[], settings: Pip
       const context = {
         target: settings.target,
         sink: sinkOf,
+        headScale: settings.headScale,
         form: settings.form,
         opset: settings.opset,
         quantization: settings.quantization,

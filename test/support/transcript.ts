@@ -6,7 +6,8 @@ import { fixtures } from './pass-case.ts'
 /** One file of fixtures/errors: files, a command, and what it says. */
 export interface Transcript {
   readonly code: string
-  readonly files: readonly { readonly name: string; readonly bytes: Uint8Array }[]
+  /** Files by name, or undefined for an empty folder. */
+  readonly files: readonly { readonly name: string; readonly bytes: Uint8Array | undefined }[]
   readonly args: readonly string[]
   readonly expected: string
   /** Everything above the expectation, to write the file again. */
@@ -38,6 +39,11 @@ const kinds = {
   model: (body: string) => modelToBytes(parseModel(body)),
   hex: (body: string) => Buffer.from(body.replace(/#.*$/gm, '').replace(/\s+/g, ''), 'hex'),
   text: (body: string) => Buffer.from(body),
+  fixture: (body: string) => {
+    const [name = '', length] = body.trim().split(' up to byte ')
+    return readFileSync(join(fixtures, name)).subarray(0, length === undefined ? undefined : Number(length))
+  },
+  folder: () => undefined,
 }
 
 function parseFile(section: string): Transcript['files'][number] {
@@ -50,8 +56,9 @@ function parseFile(section: string): Transcript['files'][number] {
 
 export function writeFiles(folder: string, { files }: Transcript): void {
   for (const { name, bytes } of files) {
-    mkdirSync(dirname(join(folder, name)), { recursive: true })
-    writeFileSync(join(folder, name), bytes)
+    const path = join(folder, name)
+    mkdirSync(bytes ? dirname(path) : path, { recursive: true })
+    if (bytes) writeFileSync(path, bytes)
   }
 }
 

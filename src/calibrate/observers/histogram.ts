@@ -61,6 +61,13 @@ function union(a: Ends | undefined, b: Ends | undefined): Ends {
   return [Math.min(x[0], y[0]), Math.max(x[1], y[1])]
 }
 
+/** The same counts in `most` bins at most, as numbers: bin `i` holds `[low + i width, low + (i + 1) width)`. */
+export function coarsened(histogram: Histogram, most: number): { low: number; width: number; counts: number[] } {
+  const { exponent, first, counts } = addHistogram(noElements, histogram, most)
+  const width = 2 ** exponent
+  return { low: first * width, width, counts: Array.from(counts) }
+}
+
 export function totalOf({ counts }: Histogram): number {
   let total = 0
   for (let i = 0; i < counts.length; i++) total += counts[i] as number

@@ -1,13 +1,15 @@
-import { basename, dirname, extname, join } from 'node:path'
 import type { Pace } from '../../calibrate/index.ts'
 import type { CalibrateOptions } from '../../calibrate.ts'
 import { dataFlags, dataRequest, shardFlag } from '../../config/data-flags.ts'
 import type { FlagTable } from '../../config/flag.ts'
 import { grouped } from '../../config/flag.ts'
+import { reportFlag } from '../../config/flags.ts'
 import { exitCodes, usage } from '../../errors.ts'
+import { protocols } from '../../quantize/recipes.ts'
 import type { Arguments, Environment } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { progressOn } from '../progress.ts'
+import { reporting } from '../reporting.ts'
 import { printJson } from '../results.ts'
 import { paintFor } from '../terminal.ts'
 
@@ -22,6 +24,7 @@ const flags = {
     overwrite: { type: 'boolean', describe: 'Replace an existing table' },
     resume: { type: 'boolean', describe: 'Go on with the table that is there' },
   }),
+  ...reportFlag,
   ...grouped('Observers:', {
     method: {
       type: 'string',
@@ -30,6 +33,12 @@ const flags = {
       describe: 'What ranges can be made of the table: all methods (default), or the two that need no histogram',
     },
     all: { type: 'boolean', describe: 'Observe every float, not only what meets a weight' },
+    protocol: {
+      type: 'string',
+      choices: protocols,
+      requiresArg: true,
+      describe: 'Observe what the published protocol needs: running extremes of every float',
+    },
     moments: { type: 'boolean', describe: 'Observe kurtosis and infinity norm' },
     granularity: {
       type: 'string',
@@ -58,9 +67,12 @@ async function observe(args: Given, { world, signal }: Environment): Promise<num
   if (extra !== undefined) throw usage(`"${extra}" is one argument too many`, 'One model at a time.')
   if (args.granularity !== undefined && !args.moments)
     throw usage('--granularity is about --moments, which is not given')
+  if (args.protocol !== undefined && args.method !== undefined && args.method !== 'moving-average')
+    throw usage(`--method ${args.method} contradicts --protocol ${args.protocol}`, 'It takes the moving average.')
   const request = dataRequest(args, signal)
   if (request === undefined) throw usage('there is no data', 'Name it with --data SOURCE.')
   const { calibrate } = await import('../../calibrate.ts')
+  const { observations, write } = await reporting(args)
   const progress = progressOn(world.stderr, world.now)
   // The first sample waits for the model to load, and says nothing of the pace.
   let first: number | undefined
@@ -70,24 +82,32 @@ async function observe(args: Given, { world, signal }: Environment): Promise<num
   }
   const options: CalibrateOptions = {
     ...{ ...request.options, signal, onProgress },
-    ...{ output: args.output ?? tableBeside(args.model), overwrite: args.overwrite, resume: args.resume },
-    ...{ all: args.all ?? false, histograms: (args.method ?? 'all') === 'all' },
+    ...{ data: request.spec, output: args.output, overwrite: args.overwrite, resume: args.resume },
+    ...{ all: args.all ?? args.protocol !== undefined, method: methodOf(args), observations },
     moments: args.moments ? (args.granularity ?? 'sequence') : undefined,
   }
   try {
-    const document = await calibrate(args.model, request.spec, options)
+    const document = await calibrate(args.model, options)
     progress.end()
+    await write(document)
     return await print(document, args, world)
   } finally {
     progress.end()
   }
 }
 
+function methodOf({ method, protocol }: Given): CalibrateOptions['method'] {
+  return method ?? (protocol === undefined ? undefined : 'moving-average')
+}
+
 async function merge(args: Given, { world }: Environment): Promise<number> {
   const { parts = [], output, overwrite } = args
   if (output === undefined) throw usage('the table to write is missing', 'Name it with -o TABLE.')
   const { mergeCalibrations } = await import('../../calibrate.ts')
-  return print(mergeCalibrations(parts, { output, overwrite }), args, world)
+  const { observations, write } = await reporting(args)
+  const document = await mergeCalibrations(parts, { output, overwrite, observations })
+  await write(document)
+  return print(document, args, world)
 }
 
 async function print(
@@ -101,10 +121,6 @@ async function print(
     world.stdout.write(summarizeCalibration(document, paintFor(world.stdout, world.env, args.color)))
   }
   return exitCodes.done
-}
-
-function tableBeside(model: string): string {
-  return join(dirname(model), `${basename(model, extname(model))}.calibration.json`)
 }
 
 /** `12.3 samples/s, 40 s left, 410 MB`. */

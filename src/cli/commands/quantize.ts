@@ -6,6 +6,7 @@ import type { Arguments } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { writeDepfile } from '../depfile.ts'
 import { progressOn } from '../progress.ts'
+import { reporting } from '../reporting.ts'
 import { printJson } from '../results.ts'
 import { paintFor } from '../terminal.ts'
 import type { World } from '../world.ts'
@@ -19,19 +20,27 @@ export const quantizeCommand = defineCommand({
       import('../../quantize.ts'),
       import('../../refused.ts'),
     ])
+    const { observations, write } = await reporting(args)
     const progress = progressOn(world.stderr, world.now)
     const onProgress: QuantizeOptions['onProgress'] = (phase, done, total) => {
       if (!args.quiet) progress.update(phase, done, total)
     }
     try {
-      const document = await quantize(args.model, { ...quantizeOptions(args, signal), signal, onProgress })
+      const document = await quantize(args.model, {
+        ...quantizeOptions(args, signal),
+        observations,
+        signal,
+        onProgress,
+      })
       progress.end()
+      await write(document)
       const options = quantizeOptions(args)
       await writeDepfile(args, document.files, { ...options, dataOptions: options })
       await print(document, args, world)
       return exitCodes.done
     } catch (error) {
       progress.end()
+      if (error instanceof QuantizationRefused) await write(error.document)
       if (error instanceof QuantizationRefused && !args.json) await print(error.document, args, world)
       throw error
     }
