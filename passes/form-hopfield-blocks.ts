@@ -94,7 +94,7 @@ function refusal(
 
 /** What an operator cannot express. */
 function unfit(block: Block, { form }: FormSpec): string | undefined {
-  if (block.softcap !== 0 && (form === 'mha-zero-key' || form === 'function')) return 'has no soft cap'
+  if (block.softcap !== 0 && ['mha-zero-key', 'function', 'plugin'].includes(form)) return 'has no soft cap'
   if (form === 'mha-zero-key' && block.heads !== block.kvHeads) return 'needs keys of as many heads as queries'
   if (form === 'gqa' && block.valueHeadSize !== block.headSize) return 'needs values of the head size of the keys'
   return undefined

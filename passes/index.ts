@@ -10,6 +10,7 @@ import { formHardSigmoid } from './form-hard-sigmoid.ts'
 import { formHopfieldBlocks } from './form-hopfield-blocks.ts'
 import { insertQdq } from './insert-qdq.ts'
 import { lowerHopfieldAttention } from './lower-hopfield-attention.ts'
+import { lowerPrecision } from './lower-precision.ts'
 import { lowerSoftmax1 } from './lower-softmax1.ts'
 import { quantizeAsPublished } from './quantize-as-published.ts'
 import { quantizeConvolutions } from './quantize-convolutions.ts'
@@ -52,5 +53,6 @@ export const passes: readonly Pass[] = [
   // lower
   lowerHopfieldAttention,
   lowerSoftmax1,
+  lowerPrecision,
   checkTarget,
 ]

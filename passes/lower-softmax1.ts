@@ -27,7 +27,8 @@ export const lowerSoftmax1 = definePass({
   effect: equivalent,
   run(model, context) {
     if (![...model.graphs()].some((graph) => [...graph.nodes()].some(isSoftmax1))) return 0
-    const columns = new Columns(context.facts)
+    const edge = context.target.target.forms.find((spec) => spec.form === 'zero-key')?.edge
+    const columns = new Columns(context.facts, edge)
     const sites = context.sites.filter((site) => isSoftmax1(site.node))
     for (const site of sites) lower(site, columns, context)
     return sites.length

@@ -194,6 +194,84 @@ export function calibrationWithoutHistograms(value: string, method: string): Con
   )
 }
 
+/** A lock file that is none, or a damaged one. */
+export function checkLockMalformed(path: string, what: string): ConvertError {
+  return new ConvertError(
+    'check-lock-malformed',
+    'usage',
+    `"${path}" is not a lock file of this program: ${what}`,
+    { path },
+    'Take it back from version control (after a merge, either side), then run check --update with the models.',
+  )
+}
+
+/** Nothing was recorded yet. */
+export function checkLockMissing(path: string, models: readonly string[]): ConvertError {
+  const named = models.length === 0 ? 'MODEL' : models.join(' ')
+  return new ConvertError(
+    'check-lock-missing',
+    'usage',
+    `there is no lock file "${path}" to check against`,
+    { path },
+    `Record one, and commit it: outeffhop-convert check ${named} --update, with the options of your conversion.`,
+  )
+}
+
+/** A lock file of a later version of this program. */
+export function checkLockVersion(path: string, version: number, known: number): ConvertError {
+  return new ConvertError(
+    'check-lock-version',
+    'usage',
+    `"${path}" is a lock file of version ${version}, and this program reads version ${known}`,
+    { path },
+    'Use the version of outeffhop-convert that wrote it, or a later one.',
+  )
+}
+
+/** A model without an entry in the lock file. */
+export function checkModelUnknown(model: string, path: string, known: readonly string[]): ConvertError {
+  return new ConvertError(
+    'check-model-unknown',
+    'usage',
+    `"${model}" is not in "${path}", which has ${known.map((name) => `"${name}"`).join(', ') || 'no model'}`,
+    { path },
+    `Record it: outeffhop-convert check ${model} --update, with the options of its conversion.`,
+  )
+}
+
+/** A function in the place of data. */
+export function checkUnrecordable(option: string): ConvertError {
+  return new ConvertError(
+    'check-unrecordable',
+    'usage',
+    `the option "${option}" is a function, which a lock file cannot hold`,
+    {},
+    'Give it as plain data.',
+  )
+}
+
+/** The second of two models needs an input that the first does not have. */
+export function compareInputs(names: readonly string[]): ConvertError {
+  return new ConvertError(
+    'compare-inputs',
+    'usage',
+    `the second model needs ${names.map((name) => `"${name}"`).join(', ')}, which the first model has no input for`,
+    {},
+    'Compare models with the same inputs, and name the one with more of them first.',
+  )
+}
+
+/** A tolerance is for an output that is not there. */
+export function compareOutputUnknown(name: string, outputs: readonly string[]): ConvertError {
+  return new ConvertError(
+    'compare-output-unknown',
+    'usage',
+    `there is a tolerance for "${name}", which is no output of the first model`,
+    {},
+    `It has: ${outputs.map((output) => `"${output}"`).join(', ')}.`,
+  )
+}
+
 /** A config file cannot be read, or gives no settings. */
 export function configUnreadable(path: string, why: string, cause?: unknown): ConvertError {
   return new ConvertError(

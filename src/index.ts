@@ -13,6 +13,8 @@
 export type { Contraction, Heads, Policies, Reason, Sink, Site, Step, Verdict, VerdictKind } from './attention/index.ts'
 export { findSites } from './attention/index.ts'
 export type { CalibrateOptions, MergeOptions } from './calibrate.ts'
+export type { CheckOptions, Thresholds } from './check/index.ts'
+export type { CompareOptions, ComparePhase } from './compare.ts'
 export type { Config, ConfigEntry, ConvertEntry, QuantizeEntry } from './config/entry.ts'
 export { defineConfig } from './config/entry.ts'
 export type { ConvertResult, ModelInput } from './convert.ts'
@@ -50,12 +52,19 @@ export type { QuantizeOptions, QuantizePhase } from './quantize.ts'
 export { ConversionRefused, QuantizationRefused } from './refused.ts'
 export type {
   CalibrationDocument,
+  CheckDocument,
+  CheckedFact,
+  CheckedModel,
   ChoiceEntry,
+  ComparisonDocument,
   Counts,
+  DifferenceDocument,
   FileEntry,
   Inspection,
+  LayerEntry,
   ModelEntry,
   ModelReport,
+  OutputEntry,
   ProductEntry,
   QuantizationDocument,
   QuantizationEntry,
@@ -75,6 +84,15 @@ export type { Form, Provider, TargetName } from './targets/index.ts'
 /** Observes a model on data and writes what was seen as a table. Options: `CalibrateOptions`. */
 export const calibrate: typeof import('./calibrate.ts').calibrate = async (...given) =>
   (await import('./calibrate.ts')).calibrate(...given)
+/** Says whether models still become what a lock file says they became, or records it. Options: `CheckOptions`. */
+export const check: typeof import('./check/index.ts').check = async (...given) =>
+  (await import('./check/index.ts')).check(...given)
+/** Runs two models on the same data and says how near they are, and which operator moves away. Options: `CompareOptions`. */
+export const compare: typeof import('./compare.ts').compare = async (...given) =>
+  (await import('./compare.ts')).compare(...given)
+
+/** Says node by node what is different between two models, weights included; neither is run. */
+export const diff: typeof import('./diff.ts').diff = async (...given) => (await import('./diff.ts')).diff(...given)
 
 /** Rewrites every attention softmax of a model to Softmax1 and writes the result. Options: `ConvertOptions`. */
 export const convert: typeof import('./convert.ts').convert = async (...given) =>

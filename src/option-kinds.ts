@@ -2,6 +2,7 @@
 import type { CalibrateOptions, MergeOptions } from './calibrate.ts'
 import type { OptionKind } from './check-options.ts'
 import { oneOf, optionKinds } from './check-options.ts'
+import type { CompareOptions } from './compare.ts'
 import type { DataOptions } from './data/source.ts'
 import { externalDataModes } from './onnx/index.ts'
 import type { ConvertOptions, SiteOptions, TargetOptions } from './options.ts'
@@ -50,6 +51,7 @@ export const convertKinds: Readonly<Record<keyof ConvertOptions, OptionKind>> = 
     accepts: (value) => typeof value === 'string' || optionKinds.settings.accepts(value),
   },
   opset: optionKinds.number,
+  precision: optionKinds.text,
   form: optionKinds.text,
   externalData: oneOf(externalDataModes),
   overwrite: optionKinds.flag,
@@ -134,5 +136,17 @@ export const quantizeKinds: Readonly<Record<keyof QuantizeOptions, OptionKind>> 
   optimize: optionKinds.flag,
   maxDrop: optionKinds.number,
   observations: optionKinds.flag,
+  onProgress: optionKinds.work,
+}
+
+/** What the options of `compare` can be. */
+export const compareKinds: Readonly<Record<keyof CompareOptions, OptionKind>> = {
+  ...dataKinds,
+  data: optionKinds.text,
+  layers: optionKinds.flag,
+  bench: optionKinds.flag,
+  tolerances: optionKinds.settings,
+  top: optionKinds.number,
+  outliers: optionKinds.flag,
   onProgress: optionKinds.work,
 }

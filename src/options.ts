@@ -5,7 +5,8 @@ import { matcher } from './names.ts'
 import type { ExternalData } from './onnx/index.ts'
 import type { QuantizationOptions } from './quantization-options.ts'
 import type { Recipe } from './quantize/recipes.ts'
-import type { PipelineSettings, SinkOf, Stage } from './rewrite/index.ts'
+import type { PipelineSettings, Precision, SinkOf, Stage } from './rewrite/index.ts'
+import { precisions } from './rewrite/pass.ts'
 import { newestRaised } from './rewrite/raise/limits.ts'
 import type { Form, Provider, TargetChoice, TargetName } from './targets/index.ts'
 import { compareVersions, forms, providers, targets } from './targets/index.ts'
@@ -79,6 +80,8 @@ export interface ConvertOptions extends SiteOptions, TargetOptions, CalibrationO
   readonly quantize?: Recipe | QuantizationOptions | undefined
   /** Raise the model to this opset, 13 to 21, where it is older and every operator can be raised. */
   readonly opset?: number | undefined
+  /** Compute in half precision where that is enough; inputs and outputs keep their types. */
+  readonly precision?: Precision | undefined
   /** Use this form wherever its conditions hold. */
   readonly form?: Form | undefined
   /** Where weights go. Default `auto`: as they are, moved to a file of their own where the model would pass 2 GiB. */
@@ -125,10 +128,15 @@ export function targetOf(options: TargetOptions & { readonly form?: Form | undef
 }
 
 /** The parts of the pipeline that run only when they are asked for. */
-export function switchesOf({ optimize, opset }: ConvertOptions): Pick<PipelineSettings, 'switches' | 'opset'> {
+export function switchesOf({
+  optimize,
+  opset,
+  precision,
+}: ConvertOptions): Pick<PipelineSettings, 'switches' | 'opset' | 'precision'> {
   const known = opset === undefined || (Number.isInteger(opset) && opset >= 13 && opset <= newestRaised)
   if (!known) throw usage(`"${opset}" is not an opset from 13 to ${newestRaised}`)
-  return { switches: optimize ? ['optimize'] : [], opset }
+  if (precision !== undefined && !precisions.includes(precision)) throw unknown('precision', precision, precisions)
+  return { switches: optimize ? ['optimize'] : [], opset, precision }
 }
 
 /** The policies an option set names, with a record of which patterns met a site. */

@@ -364,6 +364,7 @@ describe('passes and targets', () => {
       expect(out).toContain(word)
     expect((await run('targets --json')).json().targets.map((target: { name: string }) => target.name)).toEqual([
       'ort',
+      'tensorrt',
       'onnx',
     ])
   })
@@ -383,7 +384,11 @@ describe('usage', () => {
     ['explain', 2, 'error: no model is named'],
     ['model.onnx --targt onnx', 2, 'Did you mean --target?'],
     ['model.onnx -z', 2, 'there is no flag -z'],
-    ['model.onnx --target onxn', 2, 'error: --target is ort or onnx, not "onxn"\n  Did you mean --target onnx?'],
+    [
+      'model.onnx --target onxn',
+      2,
+      'error: --target is ort, tensorrt or onnx, not "onxn"\n  Did you mean --target onnx?',
+    ],
     ['model.onnx --include foo', 2, 'error: --include is pooling, channel or static-memories, not "foo"'],
     ['model.onnx --stop-after lower', 2, '--stop-after is recognize, hopfield, adapt or quantize, not "lower"'],
     ['model.onnx --dry-run=yes', 2, '--dry-run takes no value, and was given "yes"'],
@@ -428,7 +433,7 @@ describe('usage', () => {
   it.each([
     ['--ta', ['--target', '--target-version']],
     ['model.onnx --ver', ['--version']],
-    ['model.onnx --no-', ['--no-smooth', '--no-verify']],
+    ['model.onnx --no-', ['--no-smooth', '--no-symmetrize', '--no-bias-correction', '--no-verify']],
     ['model.onnx --target o', ['ort', 'onnx']],
     ['convert model.onnx --provider web', ['webgpu']],
     ['model.onnx --output mo', []],

@@ -153,7 +153,7 @@ describe('a config file', () => {
       '"provider" in outeffhop.config.json is any, cpu, cuda or webgpu, not "tpu"',
       '"only" in outeffhop.config.json is a list',
       '"overwrite" in outeffhop.config.json is true or false, not "yes"',
-      '"OUTEFFHOP_TARGET" is ort or onnx, not "tflite"',
+      '"OUTEFFHOP_TARGET" is ort, tensorrt or onnx, not "tflite"',
     ]) {
       expect(err).toContain(words)
     }

@@ -15,6 +15,7 @@ const folders = ['fixtures/models/exports', process.env.OUTEFFHOP_ZOO ?? '../sha
 const choices: TargetChoice[] = [
   { target: targets.get('ort')!, version: '1.20', provider: 'any' },
   { target: targets.get('ort')!, version: '1.30', provider: 'cpu' },
+  { target: targets.get('tensorrt')!, version: '10.15', provider: 'any' },
   { target: targets.get('onnx')!, version: undefined, provider: 'any' },
 ]
 

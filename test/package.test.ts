@@ -57,7 +57,7 @@ it('the README names flags and commands that exist, and every command', async ()
     for (const flag of world.out().split('\n')) known.add(flag)
   }
   const readme = readFileSync(join(root, 'README.md'), 'utf8')
-  const flags = Array.from(readme.matchAll(/(?<![\w-])--[a-z][a-z-]+/g), ([flag]) => flag)
+  const flags = Array.from(readme.matchAll(/(?<![\w-])--[a-z][a-z0-9-]+/g), ([flag]) => flag)
   expect(flags.filter((flag) => !known.has(flag))).toEqual([])
   const named = commandNames.filter((name) => new RegExp(`^outeffhop-convert .*\\b${name}\\b`, 'm').test(readme))
   expect(named).toEqual(commandNames)

@@ -73,7 +73,10 @@ function samples(count: number): string {
 describe('the choice among recipes', () => {
   const attempt = (recipe: Attempt['recipe'], sqnrDb: number, quantized = 4): Attempt => ({
     ...{ recipe, quantized },
-    quality: { samples: 8, maxAbs: 0, meanAbs: 0, cosine: { mean: 1, worst: 1 }, sqnrDb, notFinite: 0 },
+    quality: {
+      ...{ samples: 8, elements: 9, maxAbs: 0, meanAbs: 0, relative: 0, cosine: { mean: 1, worst: 1 }, sqnrDb },
+      ...{ notFinite: 0, outside: 0, unlikeShapes: 0 },
+    },
   })
 
   it('is the first, unless another has clearly less noise', () => {

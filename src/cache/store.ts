@@ -18,7 +18,7 @@ import { createFolder } from '../onnx/write/create-folder.ts'
 /** What was kept: plain data, and copies of files by name. */
 export interface Entry {
   readonly value: unknown
-  /** Paths inside the store; copy them, never hand them out to be written to. */
+  /** Paths inside the store, to be copied at once: another process may remove the entry, and then they are gone. */
   readonly files: Readonly<Record<string, string>>
 }
 

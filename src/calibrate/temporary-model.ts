@@ -35,6 +35,26 @@ export async function withCopy<T>(model: Model, use: (copy: Model) => Promise<T>
   })
 }
 
+/**
+ * Gives `use` the path of a file with an edited copy of a model, and what `edit` gave. The copy is closed by then: a graph
+ * that nobody needs any more takes no memory while the file is used.
+ */
+export async function withEdited<E, T>(
+  model: Model,
+  edit: (copy: Model) => E,
+  use: (path: string, edited: E) => Promise<T>,
+): Promise<T> {
+  const { file, edited } = await withCopy(model, async (copy) => {
+    const edited = edit(copy)
+    return { file: await temporaryFile(copy), edited }
+  })
+  try {
+    return await use(file.path, edited)
+  } finally {
+    file.remove()
+  }
+}
+
 interface Temporary {
   readonly path: string
   remove(): void

@@ -5,9 +5,13 @@ import { commonFlags } from '../config/flags.ts'
 import { findConfig } from '../config/index.ts'
 import { exitCodes, usage } from '../errors.ts'
 import type { Command, Environment } from './command.ts'
+import { nameOf } from './command.ts'
 import { cacheCommand } from './commands/cache.ts'
 import { calibrateCommand } from './commands/calibrate.ts'
+import { checkCommand as checkModelsCommand } from './commands/check.ts'
+import { compareCommand } from './commands/compare.ts'
 import { convertCommand } from './commands/convert.ts'
+import { diffCommand } from './commands/diff.ts'
 import { explainCommand } from './commands/explain.ts'
 import { inspectCommand } from './commands/inspect.ts'
 import { passesCommand } from './commands/passes.ts'
@@ -24,6 +28,9 @@ const commands: readonly Command[] = [
   calibrateCommand,
   quantizeCommand,
   sensitivityCommand,
+  checkModelsCommand,
+  compareCommand,
+  diffCommand,
   cacheCommand,
   explainCommand,
   inspectCommand,
@@ -113,7 +120,10 @@ function withPositionals(builder: Argv, { usage, flags }: Command): Argv {
 
 /** Refuses two values for a flag that has one: yargs makes a list of them. */
 function checkRepeated(args: Readonly<Record<string, unknown>>): true {
-  for (const [name, flag] of Object.entries(allFlags)) {
+  const [word] = args._ as readonly unknown[]
+  const command = commands.find((candidate) => nameOf(candidate) === word) ?? convertCommand
+  const flags: FlagTable = { ...commonFlags, ...command.flags }
+  for (const [name, flag] of Object.entries(flags)) {
     if (flag.array !== true && Array.isArray(args[name])) throw usage(`--${name} is given more than once`)
   }
   return true

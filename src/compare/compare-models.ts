@@ -1,14 +1,19 @@
 import type { Sample } from '../data/source.ts'
 import { interrupted } from '../errors.ts'
 import type { Tensor } from '../ir/index.ts'
-import { isFloat } from '../ir/index.ts'
+import { bitsOf, dtypes, isFloat } from '../ir/index.ts'
 import type { Feeds, Session, SessionOptions } from '../runtime/index.ts'
 import { feedsFor, openSession } from '../runtime/index.ts'
+import type { Agreement } from './agreement.ts'
+import { Choices, classesOf } from './agreement.ts'
+import type { Numbers, Within } from './distances.js'
 import type { Similarity } from './similarity.ts'
 import { Resemblance } from './similarity.ts'
 
 export interface OutputSimilarity extends Similarity {
   readonly name: string
+  /** Of a distribution over classes. */
+  readonly agreement?: Agreement
 }
 
 export interface Comparison {
@@ -17,8 +22,14 @@ export interface Comparison {
   readonly outputs: readonly OutputSimilarity[]
   /** All of them together; undefined where there is none. */
   readonly all: Similarity | undefined
+  /** Outputs that both have and that are numbers but no floats. */
+  readonly integers: readonly OutputSimilarity[]
+  /** Outputs that were not compared, with the reason. */
+  readonly uncompared: readonly { readonly name: string; readonly reason: string }[]
   /** Time of the second model over that of the first, run in turns, the least of each sample; undefined unless asked for. */
   readonly latencyRatio: number | undefined
+  /** Milliseconds a sample takes in the first and the second model, the mean of the least of each; undefined unless asked for. */
+  readonly milliseconds: readonly [number, number] | undefined
 }
 
 export interface CompareOptions {
@@ -26,6 +37,10 @@ export interface CompareOptions {
   readonly samples?: number | undefined
   /** Take times too. */
   readonly timed?: boolean | undefined
+  /** Classes of a distribution that count as the best ones. Default 5. */
+  readonly top?: number | undefined
+  /** How far elements of an output may be apart; those further apart are counted. */
+  readonly within?: ((output: string) => Within | undefined) | undefined
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((done: number) => void) | undefined
 }
@@ -93,7 +108,7 @@ async function compareSessions(
   samples: AsyncIterable<Sample>,
   options: CompareOptions,
 ): Promise<Comparison> {
-  const tally = new Tally()
+  const tally = new Tally(options)
   for await (const { feeds } of samples) {
     if (options.signal?.aborted) throw interrupted()
     const [a, b] = await Promise.all(sessions.map((session) => session.run(feedsFor(session, feeds))))
@@ -122,34 +137,88 @@ const largestOutput = 1 << 28
 
 class Tally {
   samples = 0
+  readonly #options: CompareOptions
   readonly #outputs = new Map<string, Resemblance>()
+  readonly #integers = new Map<string, Resemblance>()
+  readonly #choices = new Map<string, Choices | undefined>()
+  readonly #uncompared = new Map<string, string>()
   readonly #all = new Resemblance()
   readonly #times = [0, 0]
+
+  constructor(options: CompareOptions) {
+    this.#options = options
+  }
 
   outputs(first: Outputs, second: Outputs): void {
     this.samples++
     for (const [name, tensor] of Object.entries(first)) {
       const other = second[name]
-      if (!isFloat(tensor.dtype) || other === undefined) continue
-      const [a, b] = [tensor.toNumbers(largestOutput), other.toNumbers(largestOutput)]
-      const known = this.#outputs.get(name) ?? new Resemblance()
-      this.#outputs.set(name, known)
-      known.add(a, b)
-      this.#all.add(a, b)
+      if (other === undefined) this.#uncompared.set(name, 'the second model has no output of that name')
+      else if (tensor.strings !== undefined || other.strings !== undefined) this.#uncompared.set(name, 'it is text')
+      else this.#output(name, tensor, other)
     }
+    for (const name of Object.keys(second))
+      if (first[name] === undefined) this.#uncompared.set(name, 'the first model has no output of that name')
   }
 
-  times(seconds: readonly number[]): void {
-    for (const [i, time] of seconds.entries()) this.#times[i] = (this.#times[i] as number) + time
+  #output(name: string, tensor: Tensor, other: Tensor): void {
+    const group = isFloat(tensor.dtype) ? this.#outputs : this.#integers
+    const known = group.get(name) ?? new Resemblance()
+    group.set(name, known)
+    if (String(tensor.dims) !== String(other.dims)) {
+      known.addDistance(undefined)
+      return
+    }
+    const [a, b] = [elementsOf(tensor), elementsOf(other)]
+    const within = this.#options.within?.(name)
+    if (group === this.#integers) {
+      known.add(a, b, within ?? { atol: 0, rtol: 0 })
+      return
+    }
+    known.add(a, b, within)
+    this.#all.add(a, b)
+    if (!this.#choices.has(name)) {
+      const classes = classesOf(name, tensor.dims, a)
+      this.#choices.set(name, classes === undefined ? undefined : new Choices(classes, this.#options.top ?? 5))
+    }
+    this.#choices.get(name)?.add(a, b)
+  }
+
+  times(milliseconds: readonly number[]): void {
+    for (const [i, time] of milliseconds.entries()) this.#times[i] = (this.#times[i] as number) + time
   }
 
   result(timed: boolean): Comparison {
     const [first, second] = this.#times as [number, number]
+    const { samples } = this
     return {
-      samples: this.samples,
-      outputs: Array.from(this.#outputs, ([name, resemblance]) => ({ name, ...resemblance.result(this.samples) })),
-      all: this.#outputs.size === 0 ? undefined : this.#all.result(this.samples),
+      samples,
+      outputs: this.#results(this.#outputs),
+      all: this.#outputs.size === 0 ? undefined : this.#all.result(samples),
+      integers: this.#results(this.#integers),
+      uncompared: Array.from(this.#uncompared, ([name, reason]) => ({ name, reason })),
       latencyRatio: timed ? second / first : undefined,
+      milliseconds: timed ? [first / samples, second / samples] : undefined,
     }
   }
+
+  #results(group: ReadonlyMap<string, Resemblance>): OutputSimilarity[] {
+    return Array.from(group, ([name, resemblance]) => {
+      const agreement = this.#choices.get(name)?.result()
+      return { name, ...resemblance.result(this.samples), ...(agreement && { agreement }) }
+    })
+  }
+}
+
+/** The elements of an output, without a copy of them as numbers where they are floats. */
+function elementsOf(tensor: Tensor): Numbers {
+  const { dtype, payload } = tensor
+  if (payload === undefined || (dtype !== dtypes.float && dtype !== dtypes.double))
+    return tensor.toNumbers(largestOutput)
+  const bytes = payload.read(0, payload.byteLength)
+  const aligned = bytes.byteOffset % ((bitsOf(dtype) ?? 8) / 8) === 0 ? bytes : bytes.slice()
+  const elements = [aligned.buffer, aligned.byteOffset, tensor.size] as const
+  return dtype === dtypes.float
+    ? new Float32Array(...(elements as [ArrayBuffer, number, number]))
+    : new Float64Array(...(elements as [ArrayBuffer, number, number]))
 }

@@ -1,4 +1,13 @@
-/** Two models on the same data: how alike their outputs are, and how long they take. */
+/** Two models on the same data: how alike their outputs and tensors are, how long they take; and how their graphs differ. */
+export type { Agreement } from './agreement.ts'
 export type { CompareOptions, Comparison, OutputSimilarity } from './compare-models.ts'
 export { Baseline, compareModels } from './compare-models.ts'
+export type { Detail, GraphChange, ModelDifference } from './diff.ts'
+export { diffModels } from './diff.ts'
+export type { LayerComparison, LayerOptions, LayerSimilarity } from './layers.ts'
+export { compareLayers } from './layers.ts'
+export type { Precision } from './precision.ts'
+export { coarser, isConverted, precisionOf } from './precision.ts'
 export type { Similarity } from './similarity.ts'
+export type { Broken, Tolerance, ToleranceKind, Tolerances } from './tolerances.ts'
+export { brokenBy, brokenByIntegers, defaultTolerance, toleranceFor, withinOf } from './tolerances.ts'

@@ -1,19 +1,27 @@
+import type { Distance, Numbers, Within } from './distances.js'
+import { distanceOf } from './distances.js'
+
 /** How near the outputs of one model come to those of another. */
 export interface Similarity {
   readonly samples: number
+  /** Elements that were compared, of all samples. */
+  readonly elements: number
   /** Largest and mean distance of two elements. */
   readonly maxAbs: number
   readonly meanAbs: number
+  /** `Σ |a - b| / Σ |a|`. */
+  readonly relative: number
   /** Mean and least of `a·b / (|a| |b|)`, an output of a sample being one vector; 1 where both are all zeros. */
   readonly cosine: { readonly mean: number; readonly worst: number }
   /** `10 log10(Σ a² / Σ (a - b)²)`, the first model being the signal; infinite where nothing differs. */
   readonly sqnrDb: number
-  /** Elements that are no number in the second model and are one in the first. */
+  /** Elements that are no number, or hidden by a mask, in one of the models only. */
   readonly notFinite: number
+  /** Elements further apart than was allowed. */
+  readonly outside: number
+  /** Samples on which the shapes differ. */
+  readonly unlikeShapes: number
 }
-
-/** A magnitude beyond this stands for "minus infinity", in masks and masked scores, and is not compared. */
-const largestNumber = 1e30
 
 /** Sums over pairs of vectors; nothing is kept of them. */
 export class Resemblance {
@@ -21,51 +29,75 @@ export class Resemblance {
   #elements = 0
   #maxAbs = 0
   #sumAbs = 0
+  #sumSize = 0
   #signal = 0
   #noise = 0
   #cosines = 0
   #worst = 1
   #notFinite = 0
+  #outside = 0
+  #unlikeShapes = 0
+  #largest = 0
 
-  add(a: ArrayLike<number>, b: ArrayLike<number>): void {
-    let [aa, bb, ab] = [0, 0, 0]
-    for (let i = 0; i < a.length; i++) {
-      const x = a[i] as number
-      if (!(Math.abs(x) < largestNumber)) continue
-      let y = b[i] ?? Number.NaN
-      if (!(Math.abs(y) < largestNumber)) {
-        this.#notFinite++
-        // As wrong as can be.
-        y = -x
-      }
-      this.#distance(Math.abs(x - y))
-      aa += x * x
-      bb += y * y
-      ab += x * y
-    }
-    const cosine = aa === 0 || bb === 0 ? Number(aa === bb) : ab / Math.sqrt(aa * bb)
-    this.#pairs++
-    this.#signal += aa
-    this.#cosines += cosine
-    this.#worst = Math.min(this.#worst, cosine)
+  add(a: Numbers, b: Numbers, within?: Within): void {
+    this.addDistance(distanceOf(a, b, within))
   }
 
-  #distance(d: number): void {
-    this.#elements++
-    this.#maxAbs = Math.max(this.#maxAbs, d)
-    this.#sumAbs += d
-    this.#noise += d * d
+  /** `undefined` stands for shapes that differ. */
+  addDistance(distance: Distance | undefined): void {
+    if (distance === undefined) {
+      this.#unlikeShapes++
+      return
+    }
+    const { aa, bb, ab } = distance
+    const cosine = aa === 0 || bb === 0 ? Number(aa === bb) : ab / Math.sqrt(aa * bb)
+    this.#pairs++
+    this.#elements += distance.count
+    this.#maxAbs = Math.max(this.#maxAbs, distance.maxAbs)
+    this.#sumAbs += distance.sumAbs
+    this.#sumSize += distance.sumSize
+    this.#largest = Math.max(this.#largest, distance.largest)
+    this.#signal += aa
+    this.#noise += distance.noise
+    this.#cosines += cosine
+    this.#worst = Math.min(this.#worst, cosine)
+    this.#notFinite += distance.notFinite
+    this.#outside += distance.outside
+  }
+
+  /** The largest magnitude in the first model. */
+  get largest(): number {
+    return this.#largest
+  }
+
+  /**
+   * `Σ (a - b)² / Σ a²`, the first model being the signal. Elements count as no smaller than `least`, so that rounding is
+   * no error where there is nothing but rounding.
+   */
+  noiseAbove(least: number): number {
+    if (this.#unlikeShapes > 0) return Number.POSITIVE_INFINITY
+    return this.#noise === 0 ? 0 : this.#noise / Math.max(this.#signal, this.#elements * least * least)
+  }
+
+  #decibels(): number {
+    if (this.#pairs === 0) return Number.NaN
+    return this.#noise === 0 ? Number.POSITIVE_INFINITY : 10 * Math.log10(this.#signal / this.#noise)
   }
 
   /** Of `samples` samples. */
   result(samples: number): Similarity {
+    const worst = this.#pairs === 0 ? 0 : this.#worst
     return {
       samples,
+      elements: this.#elements,
       maxAbs: this.#maxAbs,
       meanAbs: this.#sumAbs / Math.max(1, this.#elements),
-      cosine: { mean: this.#cosines / Math.max(1, this.#pairs), worst: this.#worst },
-      sqnrDb: 10 * Math.log10(this.#signal / this.#noise),
+      relative: this.#sumAbs === 0 ? 0 : this.#sumAbs / this.#sumSize,
+      cosine: { mean: this.#cosines / Math.max(1, this.#pairs), worst },
+      sqnrDb: this.#decibels(),
       notFinite: this.#notFinite,
+      outside: this.#outside,
+      unlikeShapes: this.#unlikeShapes,
     }
   }
 }

@@ -79,6 +79,10 @@ export const convertFlags = {
   ...dataFlags,
   ...siteFlags,
   ...targetFlags,
+  ...grouped('Target:', {
+    float16: { type: 'boolean', describe: 'Compute in float16 where half precision is enough' },
+    bfloat16: { type: 'boolean', describe: 'The same in bfloat16' },
+  }),
   ...grouped('Checks:', {
     'dry-run': { type: 'boolean', describe: 'Find and rewrite, write nothing' },
     'require-all': { type: 'boolean', describe: 'Exit 1 if any attention, or a site to review, is left' },
@@ -121,7 +125,19 @@ export function convertOptions(args: Partial<ValuesOf<typeof convertFlags>>): Co
     requireAll: args['require-all'],
     allowNone: args['allow-none'],
     stopAfter: args['stop-after'],
+    precision: precisionOf(args),
   }
+}
+
+function precisionOf({
+  float16,
+  bfloat16,
+}: {
+  float16?: boolean | undefined
+  bfloat16?: boolean | undefined
+}): ConvertOptions['precision'] {
+  if (float16 && bfloat16) throw usage('--float16 and --bfloat16 exclude each other')
+  return float16 ? 'float16' : bfloat16 ? 'bfloat16' : undefined
 }
 
 function sinkOf(text: string | undefined): ConvertOptions['sink'] {

@@ -50,7 +50,7 @@ export const targetFlags = grouped('Target:', {
     type: 'string',
     choices: targetNames,
     requiresArg: true,
-    describe: 'What the result is for: ort (default) or onnx',
+    describe: 'What the result is for: ort (default), tensorrt or onnx',
   },
   'target-version': { type: 'string', requiresArg: true, describe: 'Oldest version that must run the result' },
   provider: {

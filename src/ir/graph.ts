@@ -76,6 +76,13 @@ export class Graph {
     this.touch()
   }
 
+  /** Gives out these values instead of those it did. */
+  setOutputs(values: readonly Value[]): void {
+    for (const value of this.#outputs.splice(0)) value.outputUses--
+    for (const value of values) this.loadOutput(this.#outputs.length, value)
+    this.touch()
+  }
+
   /** `setOutput` without marking an edit; for the reader. */
   loadOutput(index: number, value: Value): void {
     const old = this.#outputs[index]

@@ -1,3 +1,4 @@
+import { targets } from '../targets/index.ts'
 import { calibrationLines } from './calibration-text.ts'
 import { changeLines } from './change-text.ts'
 import type { ReportDocument, SiteEntry } from './document.ts'
@@ -69,13 +70,19 @@ function why(site: SiteEntry, paint: Paint): Cell {
   return { text: message, paint: paint.faint }
 }
 
+function nextLines({ target }: ReportDocument, path: string, paint: Paint): string[] {
+  const next = (target && targets.get(target.name)?.next) ?? []
+  return next.map((line) => paint.faint(line.replaceAll('FILE', path)))
+}
+
 function closing(document: ReportDocument, dryRun: boolean, paint: Paint): string[] {
   const lines = [paint.strong(countsLine(document))]
   const { counts, command, files } = document
   const [written] = files
   if (document.quantization) lines.push(...quantizationLines(document.quantization, paint))
   if (command === 'convert' && judgesOnly(document)) lines.push('The run was to stop before anything is converted.')
-  if (written !== undefined) lines.push(writtenLine(document, written, paint))
+  if (written !== undefined)
+    lines.push(writtenLine(document, written, paint), ...nextLines(document, written.path, paint))
   else if (dryRun) lines.push('Nothing was written: this is a dry run.')
   else if (command === 'convert' && isAllSoftmax1(document))
     lines.push('It is a Softmax1 model already. Nothing was written.')

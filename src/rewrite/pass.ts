@@ -27,6 +27,10 @@ export const reportsOnly: Effect = { kind: 'reports-only' }
 /** What a run asks for beyond the conversion; a pass with a switch runs only where it is on. */
 export type Switch = 'optimize'
 
+/** Types of half precision a model can be lowered to. */
+export const precisions = ['float16', 'bfloat16'] as const
+export type Precision = (typeof precisions)[number]
+
 /** The logit added to the denominator of a site: one number, or one per head. 0 is Softmax1. */
 export type SinkOf = (site: Site) => number | readonly number[]
 
@@ -48,6 +52,8 @@ export interface PassContext<O extends OptionSet = OptionSet> {
   readonly form: Form | undefined
   /** The oldest default-domain opset the result may have; undefined leaves it. */
   readonly opset: number | undefined
+  /** Undefined: everything computes in the precision the model has. */
+  readonly precision: Precision | undefined
   /** Undefined: nothing is quantized. */
   readonly quantization: Quantization | undefined
   readonly report: Report

@@ -7,7 +7,7 @@ import type { Form, TargetChoice } from '../targets/index.ts'
 import { Analysis } from './analysis.ts'
 import { dropUnusedImport } from './opset.ts'
 import type { OptionSet } from './options.ts'
-import type { HeadScaleOf, Pass, SinkOf, Stage, Switch } from './pass.ts'
+import type { HeadScaleOf, Pass, Precision, SinkOf, Stage, Switch } from './pass.ts'
 import { stages } from './pass.ts'
 import { Report } from './report.ts'
 
@@ -20,6 +20,8 @@ export interface PipelineSettings {
   readonly form?: Form | undefined
   /** Raise the model to this default-domain opset where it is older. */
   readonly opset?: number | undefined
+  /** Compute in half precision where that is enough. */
+  readonly precision?: Precision | undefined
   /** Which passes that have a switch run too. */
   readonly switches?: readonly Switch[] | undefined
   /** What the stages adapt and quantize work with; they do nothing without it. */
@@ -64,6 +66,7 @@ export function runPipeline(model: Model, passes: readonly Pass[], settings: Pip
         headScale: settings.headScale,
         form: settings.form,
         opset: settings.opset,
+        precision: settings.precision,
         quantization: settings.quantization,
         report,
         options: optionValues(pass, settings.options?.[pass.name] ?? {}),

@@ -24,6 +24,8 @@ export interface SessionOptions {
   readonly optimization?: 'disabled' | 'basic' | 'extended' | 'all'
   /** Threads inside an operator; the runtime's own choice when absent. */
   readonly threads?: number
+  /** Whether the runtime keeps memory for the next run, which is faster and takes more of it. Default true. */
+  readonly arena?: boolean
   /** Milliseconds a single call may take; a call that takes longer ends the session. No limit when absent. */
   readonly timeout?: number
   /** Ends the session. */
@@ -52,6 +54,17 @@ export interface Session {
   close(): Promise<void>
 }
 
+/** Models loaded in one process, to be run together by a module of plain JavaScript. */
+export interface SessionGroup {
+  readonly members: readonly Pick<Session, 'inputs' | 'outputs'>[]
+  /**
+   * Gives what `work(runs, feeds, plan)` of the module makes of a sample: `runs` has a function of feeds and fetches for each
+   * model, and `feeds` are tensors of the runtime. Throws as `run` does.
+   */
+  work(feeds: Feeds, plan: unknown): Promise<unknown>
+  close(): Promise<void>
+}
+
 /** The feeds a session has inputs for. */
 export function feedsFor({ inputs }: Pick<Session, 'inputs'>, feeds: Feeds): Feeds {
   return Object.fromEntries(Object.entries(feeds).filter(([name]) => inputs.includes(name)))
@@ -73,28 +86,51 @@ export function installedRuntime(): string | undefined {
  * model, `runtime-crashed` when its process ends.
  */
 export async function openSession(model: string | Uint8Array, options: SessionOptions = {}): Promise<Session> {
-  if (installedRuntime() === undefined) throw runtimeMissing()
   const path = typeof model === 'string' ? model : undefined
   const refused = (error: RemoteError) => runtimeRefusedInput(error.message, path)
+  const { runtime, members } = await open([model], options)
+  const { inputs, outputs } = members[0] as Member
+  return {
+    inputs,
+    outputs,
+    async run(feeds, fetches) {
+      const results = (await runtime.call({ run: { feeds: plainFeeds(feeds), fetches } }, refused)) as PlainTensors
+      return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, fromPlain(name, tensor)]))
+    },
+    reduce: (feeds, fetches, plan) => runtime.call({ run: { feeds: plainFeeds(feeds), fetches, plan } }, refused),
+    time: (feeds) => runtime.call({ time: { feeds: plainFeeds(feeds) } }, refused) as Promise<number>,
+    close: () => runtime.end(),
+  }
+}
+
+/** Loads models in one process, as {@link openSession} loads one; `options.reducer` has the function `work`. */
+export async function openTogether(
+  models: readonly string[],
+  options: SessionOptions & { readonly reducer: URL },
+): Promise<SessionGroup> {
+  const { runtime, members } = await open(models, options)
+  const refused = ({ message, at }: RemoteError) =>
+    runtimeRefusedInput(message, at === undefined ? undefined : models[at])
+  return {
+    members,
+    work: (feeds, plan) => runtime.call({ work: { feeds: plainFeeds(feeds), plan } }, refused),
+    close: () => runtime.end(),
+  }
+}
+
+type Member = Pick<Session, 'inputs' | 'outputs'>
+
+async function open(models: readonly (string | Uint8Array)[], options: SessionOptions) {
+  if (installedRuntime() === undefined) throw runtimeMissing()
   const runtime = new RuntimeProcess(options)
   try {
-    const open = { model, options: ortOptions(options), reducer: options.reducer?.href }
-    const { inputs, outputs } = (await runtime.call({ open }, (error) =>
-      error.code === 'MODULE_NOT_FOUND' || error.code === 'ERR_DLOPEN_FAILED'
-        ? runtimeMissing(error.message)
-        : runtimeRefusedModel(error.message, path),
-    )) as { inputs: string[]; outputs: string[] }
-    return {
-      inputs,
-      outputs,
-      async run(feeds, fetches) {
-        const results = (await runtime.call({ run: { feeds: plainFeeds(feeds), fetches } }, refused)) as PlainTensors
-        return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, fromPlain(name, tensor)]))
-      },
-      reduce: (feeds, fetches, plan) => runtime.call({ run: { feeds: plainFeeds(feeds), fetches, plan } }, refused),
-      time: (feeds) => runtime.call({ time: { feeds: plainFeeds(feeds) } }, refused) as Promise<number>,
-      close: () => runtime.end(),
-    }
+    const request = { models, options: ortOptions(options), reducer: options.reducer?.href }
+    const members = (await runtime.call({ open: request }, (error) => {
+      if (error.code === 'MODULE_NOT_FOUND' || error.code === 'ERR_DLOPEN_FAILED') return runtimeMissing(error.message)
+      const model = models[error.at ?? 0]
+      return runtimeRefusedModel(error.message, typeof model === 'string' ? model : undefined)
+    })) as readonly Member[]
+    return { runtime, members }
   } catch (error) {
     await runtime.end()
     throw error
@@ -112,6 +148,7 @@ function ortOptions(options: SessionOptions): object {
     executionProviders: options.providers ?? ['cpu'],
     graphOptimizationLevel: options.optimization ?? 'all',
     logSeverityLevel: 3,
+    ...(options.arena === false && { enableCpuMemArena: false, enableMemPattern: false }),
     ...(options.threads === undefined ? {} : { intraOpNumThreads: options.threads }),
   }
 }
@@ -119,6 +156,8 @@ function ortOptions(options: SessionOptions): object {
 interface RemoteError {
   readonly message: string
   readonly code?: string
+  /** Which of several models it is about. */
+  readonly at?: number
 }
 
 interface Pending {

@@ -1,6 +1,7 @@
 import { onnx } from './onnx.ts'
 import { ort } from './ort.ts'
 import type { Target } from './target.ts'
+import { tensorrt } from './tensorrt.ts'
 
 export type { FormFacts } from './choose.ts'
 export { candidates, objection } from './choose.ts'
@@ -15,4 +16,6 @@ export { forms, providers, targetNames } from './target.ts'
 export { compareVersions } from './version.ts'
 
 /** Every target, by name. */
-export const targets: ReadonlyMap<string, Target> = new Map([ort, onnx].map((target) => [target.name, target]))
+export const targets: ReadonlyMap<string, Target> = new Map(
+  [ort, tensorrt, onnx].map((target) => [target.name, target]),
+)

@@ -40,6 +40,7 @@ export function standingOf(op: string, domain: string, opset: number, target: Ta
   if (domain === 'com.microsoft' && target.domains.includes(domain)) return { problem: `${target.name} has no ${op}` }
   if (domain !== '' && !target.domains.includes(domain))
     return { problem: `${target.name} does not know the domain "${domain}" by itself` }
+  if (domain === '' && target.lacks.has(op)) return { problem: `${target.name} does not import it` }
   if (domain !== '' || opset > newestStandard) return {}
   const opsets = opsetsOf(op)
   if (!opsets) return { problem: 'the standard has no such operator' }

@@ -7,6 +7,7 @@ export const onnx: Target = {
   defaultVersion: undefined,
   domains: ['ai.onnx.ml'],
   operators: new Map(),
+  lacks: new Set(),
   refusedTypes: [],
   opsets: [],
   irVersions: [],

@@ -12,6 +12,7 @@ export const ort: Target = {
   defaultVersion: '1.20',
   domains: ['ai.onnx.ml', 'com.microsoft', 'com.microsoft.nchwc', 'ai.onnx.preview.training', 'ai.onnx.training'],
   operators: ortOperators,
+  lacks: new Set(),
   // A model of one Identity in each type was loaded in 1.17 to 1.30.
   refusedTypes: [dtypes.complex64, dtypes.complex128],
   // Measured by loading a one-node model of every opset and IR version in the releases 1.15 to 1.30; 1.19 is the oldest

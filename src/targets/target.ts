@@ -2,11 +2,19 @@ import type { DType } from '../ir/index.ts'
 import type { FusedSpec } from './fused.ts'
 
 /** What a model can be written for. */
-export const targetNames = ['ort', 'onnx'] as const
+export const targetNames = ['ort', 'tensorrt', 'onnx'] as const
 export type TargetName = (typeof targetNames)[number]
 
 /** How Softmax1 attention is spelled in a written model. */
-export const forms = ['gqa', 'attention-zero-key', 'mha-zero-key', 'zero-key', 'function', 'primitives'] as const
+export const forms = [
+  'gqa',
+  'attention-zero-key',
+  'mha-zero-key',
+  'zero-key',
+  'plugin',
+  'function',
+  'primitives',
+] as const
 export type Form = (typeof forms)[number]
 
 /** Execution providers a result can be written for; `any` means it must be right on all of them. */
@@ -40,6 +48,8 @@ export interface FormSpec {
   readonly form: Form
   readonly summary: string
   readonly conditions: FormConditions
+  /** Where a zero key stands among the keys. Left out: behind them. */
+  readonly edge?: 'start' | 'end'
   /** Where each condition was measured or read. */
   readonly source: string
 }
@@ -48,12 +58,16 @@ export interface FormSpec {
 export interface Target {
   readonly name: TargetName
   readonly summary: string
+  /** What to do with a written model, a line each; `FILE` stands for its path. */
+  readonly next?: readonly string[]
   /** Version assumed when none is given; undefined for a target without versions. */
   readonly defaultVersion: string | undefined
   /** Domains of operators the runtime knows besides the default one. */
   readonly domains: readonly string[]
   /** Operators it knows beyond the standard, as `Node.op` names them, with the oldest version that does. */
   readonly operators: ReadonlyMap<string, string>
+  /** Standard operators it does not import. */
+  readonly lacks: ReadonlySet<string>
   /** Element types it runs nothing in. */
   readonly refusedTypes: readonly DType[]
   /** From which runtime version on a default-domain opset and all below the next row load, newest first. */

@@ -4,7 +4,7 @@ import type { TargetOptions } from '../../src/options.ts'
 import { policiesOf, targetOf } from '../../src/options.ts'
 import type { QuantizationSettings, Recipe } from '../../src/quantize/index.ts'
 import { defaultSettings, Quantization } from '../../src/quantize/index.ts'
-import type { PipelineSettings } from '../../src/rewrite/index.ts'
+import type { PipelineSettings, Precision } from '../../src/rewrite/index.ts'
 
 export const fixtures = new URL('../../fixtures/', import.meta.url).pathname
 
@@ -35,6 +35,7 @@ const keys = [
   'force',
   'numbers',
   'opset',
+  'precision',
   'ranges',
   'channels',
   'convolutions',
@@ -61,7 +62,20 @@ function parseCase(pass: string, claim: string, text: string): PassCase {
   const must = claim.startsWith('not-') ? after === undefined : after !== undefined
   if (!must) throw new Error(`${pass}/${claim}: a case has an "after" exactly when its name does not begin with "not-"`)
   const header = headerOf(before)
-  const { sink = '0', scales, numbers, form, opset, ranges, channels, convolutions, recipe, protocol, ...rest } = header
+  const {
+    sink = '0',
+    scales,
+    numbers,
+    form,
+    opset,
+    precision,
+    ranges,
+    channels,
+    convolutions,
+    recipe,
+    protocol,
+    ...rest
+  } = header
   const values = sink.split(',').map(Number)
   const list = (key: 'include' | 'only' | 'except' | 'force') => rest[key]?.split(/,\s*/)
   const settings = {
@@ -80,6 +94,7 @@ function parseCase(pass: string, claim: string, text: string): PassCase {
     headScale: scales === undefined ? undefined : () => scales.split(',').map(Number),
     form: form as PipelineSettings['form'],
     opset: opset === undefined ? undefined : Number(opset),
+    precision: precision as Precision | undefined,
     quantization:
       ranges === undefined && channels === undefined && recipe === undefined
         ? undefined

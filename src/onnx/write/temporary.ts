@@ -126,8 +126,14 @@ export function checkFolder(folder: string): void {
   if (!existing.isDirectory()) throw outputInFile(folder)
 }
 
-/** What is at a path; `undefined` for nothing. The type is written out: users of the types need not have those of Node. */
-export function statOf(path: string): { isFile(): boolean; isDirectory(): boolean } | undefined {
+/** What a place holds. */
+interface Existing {
+  isFile(): boolean
+  isDirectory(): boolean
+}
+
+/** What is at a path; `undefined` for nothing. */
+export function statOf(path: string): Existing | undefined {
   try {
     return statSync(path, { throwIfNoEntry: false })
   } catch (error) {

@@ -28,18 +28,23 @@ export function fitOf(operand: Value, axis: number, keys: Size | undefined, fact
   return typeof size === 'number' ? 'spans' : 'unclear'
 }
 
+/** Where the new element stands on its axis. */
+export type Edge = 'start' | 'end'
+
 /**
- * Operands with one more column at the end of the key axis, made where they are first read and shared by all sites of one
+ * Operands with one more column at one end of the key axis, made where they are first read and shared by all sites of one
  * run. An operand that (perhaps) broadcasts over the keys is expanded first, so that the column is its own.
  */
 export class Columns {
   readonly facts: Facts
+  readonly edge: Edge
   readonly #made = new Map<string, { readonly value: Value; readonly before: number }>()
   readonly #orders = new Map<Graph, ReadonlyMap<Node, number>>()
   readonly #ids = new Map<object, number>()
 
-  constructor(facts: Facts) {
+  constructor(facts: Facts, edge: Edge = 'end') {
     this.facts = facts
+    this.edge = edge
   }
 
   /** Why `operand` cannot get a column that holds `fill`; undefined when it can. */
@@ -57,7 +62,7 @@ export class Columns {
     return this.#once(key, ops, () => {
       const rank = Math.max(this.facts.rank(operand) ?? 0, -axis)
       const dtype = dtypeOf(operand)
-      const padded = padColumn(long(), rank, axis, fill, dtype, ops)
+      const padded = padColumn(long(), rank, axis, fill, dtype, this.edge, ops)
       declare(padded, operand.shape, rank, axis, dtype, keys)
       return padded
     })
@@ -84,7 +89,7 @@ export class Columns {
     const at = rank + (sink.heads?.axis ?? -1)
     const ones = Array.from({ length: rank }, () => 1)
     const perHead = ops.Expand(long, ops.ints(ones.with(at, sink.values.length)))
-    const joined = appendSink(perHead, rank, axis, sink, dtype, ops)
+    const joined = joinSink(perHead, rank, axis, sink, dtype, this.edge, ops)
     const dims = operand.shape?.length === rank ? operand.shape.with(at, sink.values.length) : undefined
     declare(joined, dims, rank, axis, dtype, keys)
     return joined
@@ -139,16 +144,18 @@ export function grownDim(size: Size): number | string {
   return typeof size === 'number' ? size + 1 : `${size.replaceAll(/[⟨⟩]/g, '')}+1`
 }
 
-/** Pads one element at the end of an axis. Booleans, which Pad takes from opset 13 on, go through float before. */
+/** Pads one element at one end of an axis. Booleans, which Pad takes from opset 13 on, go through float before. */
 export function padColumn(
   x: Value,
   rank: number,
   axis: number,
   fill: number,
   dtype: DType | undefined,
+  edge: Edge,
   ops: Ops,
 ): Value {
-  const pads = Array.from({ length: 2 * rank }, (_, i) => (i === 2 * rank + axis ? 1 : 0))
+  const place = (edge === 'start' ? rank : 2 * rank) + axis
+  const pads = Array.from({ length: 2 * rank }, (_, i) => (i === place ? 1 : 0))
   const direct =
     ops.place.opset >= 13 ||
     (dtype !== dtypes.bool && (ops.place.opset >= 11 || dtype === undefined || dtype === dtypes.float))
@@ -156,20 +163,22 @@ export function padColumn(
   return ops.Cast(ops.Pad(ops.Cast(x, dtypes.float), pads, fill), dtype)
 }
 
-/** `x` with the sink as one more element at the end of an axis. */
-export function appendSink(
+/** `x` with the sink as one more element at one end of an axis. */
+export function joinSink(
   x: Value,
   rank: number,
   axis: number,
   sink: Softmax1Sink,
   dtype: DType | undefined,
+  edge: Edge,
   ops: Ops,
 ): Value {
-  if (!sink.heads) return padColumn(x, rank, axis, sink.values[0] as number, dtype, ops)
+  if (!sink.heads) return padColumn(x, rank, axis, sink.values[0] as number, dtype, edge, ops)
   const one = oneHot(rank, axis, ops)
   const others = ops.ints(Array.from({ length: rank }, (_, i) => (i === rank + axis ? 0 : 1)))
   const shape = ops.Add(ops.Mul(ops.Shape(x), others), one)
-  return ops.Concat([x, ops.Expand(sinkValue(ops, sink, x, dtype), shape)], ops.place.opset < 11 ? rank + axis : axis)
+  const scores = [ops.Expand(sinkValue(ops, sink, x, dtype), shape)]
+  return ops.Concat(edge === 'start' ? [...scores, x] : [x, ...scores], ops.place.opset < 11 ? rank + axis : axis)
 }
 
 /** A 1-D int64 constant that is 1 at a (negative) axis of `rank` and 0 elsewhere. */

@@ -1,5 +1,5 @@
 /**
- * Growing the key axis: what has to change so that a value can have one more element at the end of an axis, everywhere from
+ * Growing the key axis: what has to change so that a value can have one more element at one end of an axis, everywhere from
  * where it enters to the products with values, where a zero row of the values drops it again.
  *
  * Scores -> softmax -> weights -> values. On the scores the element must hold the sink; behind the softmax it may hold
@@ -15,7 +15,7 @@ import { oneHot } from './column.ts'
 import type { Content, Edit, Passage } from './rules.ts'
 import { describe, passageThrough } from './rules.ts'
 
-/** A value with the element at the end of a negative axis. */
+/** A value with the element at one end of a negative axis. */
 export interface Grown {
   readonly value: Value
   readonly axis: number

@@ -1,5 +1,5 @@
 /**
- * How one more element at the end of an axis passes each operator: what the element holds behind it, on which axes of which
+ * How one more element at one end of an axis passes each operator: what the element holds behind it, on which axes of which
  * outputs, and what has to change at the node. An operator without a rule ends the growth with a reason.
  */
 import type { Node, Value } from '../../ir/index.ts'
@@ -350,7 +350,7 @@ function grownShape(
   return ops.Add(shape, ops.Mul(one, named))
 }
 
-/** The new element stays the last one when the cut goes to the end of the axis. */
+/** The new element stays at its end when the cut takes that end of the axis. */
 function slice(q: Question): Answer {
   const { node, axis } = q
   const { facts } = q.columns
@@ -362,7 +362,9 @@ function slice(q: Question): Answer {
     if (at === undefined) return `${describe(node)} may cut off keys`
     if (at !== axis) continue
     // A start that is not known may be negative, and counts from the end then.
-    const whole = typeof end === 'number' && end >= 2 ** 31 - 1 && step === 1 && typeof start === 'number' && start >= 0
+    const toEnd = typeof end === 'number' && end >= 2 ** 31 - 1
+    const from = q.columns.edge === 'start' ? start === 0 : typeof start === 'number' && start >= 0
+    const whole = toEnd && step === 1 && from
     if (!whole) return `${describe(node)} cuts off keys`
   }
   return first(q)
@@ -376,10 +378,10 @@ function concat(q: Question): Answer {
   const along = named < 0 ? named : rank === undefined ? undefined : named - rank
   if (along === undefined) return `${describe(node)} joins an axis that cannot be told`
   if (along === axis) {
-    const last = node.inputs.length - 1
-    return q.grown.size === 1 && q.grown.has(last)
+    const outermost = q.columns.edge === 'start' ? 0 : node.inputs.length - 1
+    return q.grown.size === 1 && q.grown.has(outermost)
       ? first(q)
-      : `${describe(node)} puts other keys behind the grown ones`
+      : `${describe(node)} puts other keys beyond the grown ones`
   }
   const [held, ...more] = [...q.grown.values()].map((grown) => grown.content)
   if (q.grown.size < node.inputs.length) return `${describe(node)} joins what grows with what does not`
@@ -387,7 +389,7 @@ function concat(q: Question): Answer {
   return { outputs: [{ port: 0, axis }], content, edits: [] }
 }
 
-/** A cut of the key axis into parts: the last part gets the new element. */
+/** A cut of the key axis into parts: the outermost part gets the new element. */
 function split(q: Question): Answer {
   const { node, axis } = q
   const { facts } = q.columns
@@ -398,19 +400,22 @@ function split(q: Question): Answer {
   if (along === undefined) return `${describe(node)} cuts an axis that cannot be told`
   if (along !== axis) return { outputs: everyOutput(node, axis), content: q.content, edits: [] }
   const parts = node.outputs.length
-  const last = parts - 1
-  if (!node.output(last)) return `${describe(node)} drops the last keys`
+  const outermost = q.columns.edge === 'start' ? 0 : parts - 1
+  if (!node.output(outermost)) return `${describe(node)} drops keys`
   const whole = facts.size(input, axis)
   const even = typeof whole === 'number' && whole % parts === 0 ? node.outputs.map(() => whole / parts) : undefined
   const sizes = facts.ints(node, 'split') ?? facts.content(node.input(1)) ?? (node.input(1) ? undefined : even)
   if (!sizes) return `the parts of ${describe(node)} are not known`
-  return { outputs: [{ port: last, axis }], content: q.content, edits: [(ops) => resize(node, sizes, ops)] }
+  return {
+    outputs: [{ port: outermost, axis }],
+    content: q.content,
+    edits: [(ops) => resize(node, sizes, outermost, ops)],
+  }
 }
 
-function resize(node: Node, sizes: readonly Size[], ops: Ops): void {
-  const last = sizes.length - 1
+function resize(node: Node, sizes: readonly Size[], grown: number, ops: Ops): void {
   const numbers = sizes.every((size) => typeof size === 'number')
-    ? sizes.map((size, i) => (i === last ? size + 1 : size))
+    ? sizes.map((size, i) => (i === grown ? size + 1 : size))
     : undefined
   if (ops.place.opset < 13 && numbers) {
     node.setAttribute('split', { kind: 'ints', value: numbers })
@@ -418,7 +423,10 @@ function resize(node: Node, sizes: readonly Size[], ops: Ops): void {
   }
   node.setAttribute('num_outputs', undefined)
   const given = node.input(1)
-  node.setInput(1, numbers ? ops.ints(numbers) : ops.Add(given as Value, oneHot(sizes.length, -1, ops)))
+  node.setInput(
+    1,
+    numbers ? ops.ints(numbers) : ops.Add(given as Value, oneHot(sizes.length, grown - sizes.length, ops)),
+  )
 }
 
 /** Sums over other axes keep a 0; a sum over the key axis itself ends there when the new element adds nothing. */

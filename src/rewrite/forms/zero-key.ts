@@ -14,7 +14,7 @@ import { Ops } from '../ops.ts'
 import { opsetOf } from '../opset.ts'
 import { sinkOf } from '../softmax1-node.ts'
 import type { Columns } from './column.ts'
-import { appendSink, grownDim } from './column.ts'
+import { grownDim, joinSink } from './column.ts'
 import type { Grown, Growth, GrowthRequest } from './growth.ts'
 import { planGrowth, rowObjection } from './growth.ts'
 import { describe } from './rules.ts'
@@ -107,7 +107,9 @@ function apply(site: Site, rank: number, request: GrowthRequest, { contraction, 
   if (contraction) addZeroKey(contraction, columns, at(contraction.node))
   for (const { node: place, edit } of growth.edits) edit(at(place), columns)
   for (const grown of growth.grown) declare(grown)
-  const scores = contraction ? input : appendSink(input, rank, axis, normaliser.sink, dtypeOf(input), at(node))
+  const scores = contraction
+    ? input
+    : joinSink(input, rank, axis, normaliser.sink, dtypeOf(input), columns.edge, at(node))
   return replaceBySoftmax(node, scores, output, opset < 13 ? rank - 1 : axis)
 }
 

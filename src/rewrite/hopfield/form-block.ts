@@ -19,7 +19,7 @@ export function headsInside({ q, k, v, output }: Block): boolean {
 
 /** GroupQueryAttention and MultiHeadAttention know one layout, the function is defined on the other. */
 function layoutOf(block: Block, form: Form): Layout {
-  if (form === 'function') return 'BHSD'
+  if (form === 'function' || form === 'plugin') return 'BHSD'
   return form !== 'attention-zero-key' || headsInside(block) ? 'BSE' : 'BHSD'
 }
 

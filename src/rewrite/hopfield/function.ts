@@ -1,5 +1,5 @@
 import type { Model, ModelFunction, Node, Value } from '../../ir/index.ts'
-import { Graph, Tensor } from '../../ir/index.ts'
+import { attr, Graph, Tensor } from '../../ir/index.ts'
 import type { Workbench } from '../fused/workbench.ts'
 import type { SinkLogits } from '../fused/zero-row.ts'
 import { Ops } from '../ops.ts'
@@ -23,6 +23,15 @@ export function lowerToFunction(
   if (old && !old.isUsed) old.graph.removeValue(old)
   for (const name of [...node.attributes.keys()]) if (name !== 'scale') node.setAttribute(name, undefined)
   if (node.graph.model) define(node.graph.model, op.place.opset)
+  return node
+}
+
+/** What TensorRT's parser looks a plugin up by; with the first of them it asks for a plugin before it takes the function. */
+const pluginAttributes = { plugin_namespace: 'outeffhop', plugin_version: '1' }
+
+/** Has a runtime that takes plugins ask for one under the name of the node, before it expands the function. */
+export function markForPlugin(node: Node): Node {
+  for (const [name, value] of Object.entries(pluginAttributes)) node.setAttribute(name, attr.string(value))
   return node
 }
 
@@ -59,7 +68,8 @@ function definition(opset: number): Omit<ModelFunction, 'model' | 'origin' | 'ed
     domain: hopfieldOp.domain,
     name: hopfieldOp.opType,
     overload: '',
-    attributes: ['scale'],
+    // A checker refuses attributes that the function does not declare.
+    attributes: ['scale', ...Object.keys(pluginAttributes)],
     defaults: new Map(),
     opsetImports: new Map([['', opset]]),
     body,

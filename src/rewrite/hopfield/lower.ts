@@ -10,7 +10,7 @@ import { giveMultiHeadZeroKey } from '../fused/zero-key-multi-head.ts'
 import type { SinkLogits } from '../fused/zero-row.ts'
 import { isZeroSink } from '../fused/zero-row.ts'
 import { importDomain } from '../opset.ts'
-import { lowerToFunction } from './function.ts'
+import { lowerToFunction, markForPlugin } from './function.ts'
 import type { HopfieldAttributes } from './node.ts'
 import { attributesOf, logitsOf } from './node.ts'
 
@@ -30,6 +30,7 @@ const forms: Readonly<Partial<Record<Form, LowerForm>>> = {
   'attention-zero-key': onnxAttention,
   'mha-zero-key': multiHead,
   function: (node, parts, bench) => lowerToFunction(node, { mask: parts.mask, sink: parts.sink }, bench),
+  plugin: (node, parts, bench) => markForPlugin(lowerToFunction(node, { mask: parts.mask, sink: parts.sink }, bench)),
 }
 
 /** Forms that replace a whole attention step by one operator. */
