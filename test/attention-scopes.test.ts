@@ -46,6 +46,21 @@ describe('nested graphs', () => {
     expect(site && verdictOf(site)).toBe('attention')
   })
 
+  it('say that their probabilities are an output of the model where they are, and only there', () => {
+    const choice = `If (flag) <then_branch = t () => (float[] a) { a = Softmax (s) }, else_branch = e () => (float[] b) { b = Identity (s) }>`
+    const notes = (part: Parameters<typeof blockText>[0]) =>
+      sitesOf(blockText({ inputs: 'bool flag', ...part })).flatMap((site) => [verdictOf(site), ...site.notes])
+    expect(notes({ normalise: `p = ${choice}` }).join()).not.toContain('output')
+    expect(notes({ normalise: `p = ${choice}`, outputs: 'float[] p' })).toContain(
+      'Its probabilities are the graph output "p", which changes too.',
+    )
+    const loop = `w, p = Loop (n, flag, s) <body = turn (int64 i, bool on, float[] old) => (bool on2, float[] next, float[] each)
+      { on2 = Identity (on) next = Identity (old) each = Softmax <axis = -1> (s) c3 = MatMul (each, v) }>`
+    expect(
+      notes({ inputs: 'bool flag, int64 n', normalise: loop, outputs: 'float[] p', context: 'c = MatMul (w, v)' }),
+    ).toContain('Its probabilities are the graph output "p", which changes too.')
+  })
+
   it('stop at loop-carried scores', () => {
     const sites = sitesOf(
       blockText({
@@ -111,6 +126,34 @@ describe('model-local functions', () => {
       }),
     )
     expect(sites.map(verdictOf)).toEqual(['review:callers-disagree'])
+  })
+
+  it('ask for a review when they are called more often than is looked at, and not before', () => {
+    const often = (calls: number, last: string): string =>
+      blockText({
+        normalise: Array.from({ length: calls }, (_, i) => `p${i} = local.Normalise <dim = -1> (s)`).join('\n'),
+        context: `c = MatMul (p0, v) ${Array.from({ length: calls }, (_, i) => `c${i} = MatMul (p${i}, v)`).join('\n')} ${last}`,
+        functions: softmax,
+      })
+    const classifier = 'l = MatMul (x, wo) z = local.Normalise <dim = -1> (l)'
+    expect(sitesOf(often(1024, '')).map(verdictOf)).toEqual(['attention'])
+    expect(sitesOf(often(1023, classifier)).map(verdictOf)).toEqual(['review:callers-disagree'])
+    expect(sitesOf(often(1024, classifier)).map(verdictOf)).toEqual(['review:too-many-calls'])
+    expect(sitesOf(often(1024, classifier), { force: () => true }).map(verdictOf)).toEqual(['attention'])
+  })
+
+  it('ask for a review when their calls give the axis otherwise, and say so', () => {
+    const [site] = sitesOf(
+      blockText({
+        normalise: 'p = local.Normalise <dim = 3> (s) p2 = local.Normalise <dim = -1> (s)',
+        context: 'c = MatMul (p, v) d = MatMul (p2, v)',
+        functions: softmax,
+      }),
+    )
+    expect(site && verdictOf(site)).toBe('review:axis-unknown')
+    expect(site?.verdict.message).toContain(
+      'the calls of the function "local.Normalise" differ in the rank or the axis',
+    )
   })
 
   it('may name values as their callers do: where an axis comes from is told all the same', () => {

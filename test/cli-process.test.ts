@@ -114,23 +114,24 @@ describe('the installed program', () => {
     expect(readdirSync(folder)).toEqual(['model.onnx'])
   })
 
-  it.skipIf(installedRuntime() === undefined || process.platform === 'win32')(
-    'ends at once at Ctrl-C while the result is tried, and leaves nothing behind',
-    async () => {
-      const body = 'b (int64 i, bool c, float[2,4] a) => (bool d, float[2,4] e) { d = Identity (c) e = Neg (a) }'
-      write('slow.onnx', attention(`z = Loop (forever, yes, y) <body: graph = ${body}>`, ', float[2,4] z'))
-      const child = spawn(process.execPath, [bin, 'slow.onnx'], { cwd: folder, detached: true })
-      let stderr = ''
-      child.stderr.setEncoding('utf8').on('data', (text) => {
-        stderr += text
-      })
-      while (!readdirSync(folder).some((name) => name.endsWith('.tmp'))) await sleep(20)
-      await sleep(500)
-      child.kill('SIGINT')
-      expect(await once(child, 'exit')).toEqual([130, null])
-      expect(stderr).toContain('error: interrupted; nothing was written')
-      expect(readdirSync(folder).sort()).toEqual(['model.onnx', 'slow.onnx'])
-      expect(() => process.kill(-(child.pid ?? 0), 0)).toThrow('ESRCH')
-    },
-  )
+  it.skipIf(installedRuntime() === undefined || process.platform === 'win32').each([
+    ['Ctrl-C', ['SIGINT']],
+    ['a second Ctrl-C', ['SIGINT', 'SIGINT']],
+    ['the end of its terminal', ['SIGHUP', 'SIGHUP']],
+  ] as const)('ends at once at %s while the result is tried, and leaves nothing behind', async (_, signals) => {
+    const body = 'b (int64 i, bool c, float[2,4] a) => (bool d, float[2,4] e) { d = Identity (c) e = Neg (a) }'
+    write('slow.onnx', attention(`z = Loop (forever, yes, y) <body: graph = ${body}>`, ', float[2,4] z'))
+    const child = spawn(process.execPath, [bin, 'slow.onnx'], { cwd: folder, detached: true })
+    let stderr = ''
+    child.stderr.setEncoding('utf8').on('data', (text) => {
+      stderr += text
+    })
+    while (!readdirSync(folder).some((name) => name.endsWith('.tmp'))) await sleep(20)
+    await sleep(500)
+    for (const signal of signals) child.kill(signal)
+    expect(await once(child, 'exit')).toEqual([130, null])
+    expect(stderr).toContain('error: interrupted; nothing was written')
+    expect(readdirSync(folder).sort()).toEqual(['model.onnx', 'slow.onnx'])
+    expect(() => process.kill(-(child.pid ?? 0), 0)).toThrow('ESRCH')
+  })
 })

@@ -331,6 +331,15 @@ describe('inspect', () => {
     })
   })
 
+  it('names the files beside a model that hold its weights, and says which are missing', async () => {
+    const tensor = `float[4] w = ["location": "w.data", "length": "16"]`
+    write('beside.onnx', attention(['/softmax']).replace(/\) \{/, `) <${tensor}> {`))
+    expect((await run('inspect beside.onnx')).out).toMatch(/data +w\.data is missing: put it where the model is\n/)
+    writeFileSync('w.data', new Uint8Array(16))
+    expect((await run('inspect beside.onnx')).out).toMatch(/data +w\.data, 16 bytes\n/)
+    expect((await run('inspect beside.onnx --json')).json().data).toEqual([{ path: 'w.data', bytes: 16 }])
+  })
+
   it('prints a model as text that can be read back', async () => {
     const { out } = await run('inspect model.onnx --text')
     expect(modelToBytes(parseModel(out))).toEqual(readFileSync('model.onnx'))
@@ -370,6 +379,7 @@ describe('passes and targets', () => {
 describe('usage', () => {
   it.each([
     ['', 2, 'outeffhop-convert MODEL [-o FILE]'],
+    ['', 2, '\nerror: no model is named\n  Name an ONNX file behind the command'],
     ['--dry-run', 2, 'error: no model is named\n  Name an ONNX file behind the command, or models in a config file.'],
     ['explain', 2, 'error: no model is named'],
     ['model.onnx --targt onnx', 2, 'Did you mean --target?'],

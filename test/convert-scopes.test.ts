@@ -14,7 +14,8 @@ import { appendSink } from './support/oracle.ts'
 
 const heads = 'float[B, 2, S, 8]'
 const header = `<ir_version: 8, opset_import: ["" : 17]> main (${heads} q, ${heads} k, ${heads} v) =>`
-const bodies: [name: string, text: string][] = [
+const both: readonly Form[] = ['zero-key', 'primitives']
+const bodies: [name: string, text: string, forms?: readonly Form[]][] = [
   [
     'Loop, with keys and values from outside',
     `${header} (${heads} y) {
@@ -36,14 +37,34 @@ const bodies: [name: string, text: string][] = [
       y = Scan (q, k, v) <num_scan_inputs = 3, body = row (float[2, S, 8] a, float[2, S, 8] b, float[2, S, 8] c) => (float[2, S, 8] r)
         { bt = Transpose <perm = [0, 2, 1]> (b) s = MatMul (a, bt) p = Softmax <axis = -1> (s) r = MatMul (p, c) }> }`,
   ],
+  [
+    'Loop with a cache that grows',
+    `${header} (${heads} y, float[B, 2, K, 8] ks, float[B, 2, K, 8] vs) {
+      turns = Constant <value_int = 3> () go = Constant <value = bool {1}> ()
+      y, ks, vs = Loop (turns, go, q, k, v) <body = turn (int64 i, bool on, ${heads} state, float[B, 2, P, 8] oldk, float[B, 2, P, 8] oldv)
+          => (bool on2, ${heads} next, float[B, 2, L, 8] newk, float[B, 2, L, 8] newv)
+        { on2 = Identity (on) newk = Concat <axis = 2> (oldk, state) newv = Concat <axis = 2> (oldv, state)
+          kt = Transpose <perm = [0, 1, 3, 2]> (newk) s = MatMul (state, kt) p = Softmax <axis = -1> (s) next = MatMul (p, newv) }> }`,
+    ['primitives'],
+  ],
+  [
+    'function that calls a function, called from a Loop and with attributes of its calls',
+    `<ir_version: 8, opset_import: ["" : 17, "local" : 1]> main (${heads} q, ${heads} k, ${heads} v) => (${heads} y) {
+      turns = Constant <value_int = 2> () go = Constant <value = bool {1}> () first = local.Layer <sharp = 0.3> (q, k, v)
+      y = Loop (turns, go, first) <body = turn (int64 i, bool on, ${heads} state) => (bool on2, ${heads} next)
+        { on2 = Identity (on) next = local.Layer <sharp = 0.7> (state, k, v) }> }
+    <domain: "local", opset_import: ["" : 17]> Core <sharp> (q, k, v) => (c) {
+      kt = Transpose <perm = [0, 1, 3, 2]> (k) s0 = MatMul (q, kt) by = Constant <value_float: float = @sharp> () s = Mul (s0, by)
+      p = Softmax <axis = -1> (s) c = MatMul (p, v) }
+    <domain: "local", opset_import: ["" : 17, "local" : 1]> Layer <sharp> (x, k, v) => (y) {
+      c = local.Core <sharp: float = @sharp> (x, k, v) y = Add (c, x) }`,
+  ],
 ]
 
 describe.runIf(installedRuntime() !== undefined)('attention in the body of a', () => {
   const target = { target: targets.get('ort')!, version: '1.20', provider: 'any' } as const
-  const cases = bodies.flatMap(([name, text]) =>
-    (['zero-key', 'primitives'] as Form[]).flatMap((form) =>
-      [0, -2].map((sink) => [name, form, sink, text] as [string, Form, number, string]),
-    ),
+  const cases = bodies.flatMap(([name, text, forms = both]) =>
+    forms.flatMap((form) => [0, -2].map((sink) => [name, form, sink, text] as [string, Form, number, string])),
   )
   it.each(cases)('%s is converted where it is, and right: %s, sink %d', async (_, form, sink, text) => {
     const model = modelOf(text)

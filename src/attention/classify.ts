@@ -64,10 +64,10 @@ export function classify(n: Normaliser, frame: Frame | undefined, wiring: Wiring
   return { ...found, verdict: withProblem(n, verdict, frame, wiring, policies) }
 }
 
-/** Why a rank may be unknown in a function. */
+/** Why an axis may be unknown in a function. */
 function callsOf({ graph }: Node): string {
   const fn = functionOf(graph)
-  return fn ? `, or differs between the calls of the function "${fn.domain}.${fn.name}"` : ''
+  return fn ? `, or the calls of the function "${fn.domain}.${fn.name}" differ in the rank or the axis` : ''
 }
 
 /** Products with values of what an Exp makes of logarithms. */

@@ -13,8 +13,8 @@ import type { Contraction, Policies, Sink, Site, Step, Verdict } from './site.ts
 import { because, isAlready } from './verdict.ts'
 import type { Reached, Wiring } from './walk.ts'
 
-/** Calls of one function that are looked at, one by one. */
-const mostContexts = 256
+/** Calls of one function that are looked at, one by one: functions that call functions multiply them. */
+const mostContexts = 1024
 
 /**
  * Every softmax, every spelling of one, and every fused attention operator of a model, with a verdict; main graph, nested
@@ -51,8 +51,11 @@ function suspectSite(node: Node, path: string, wiring: Wiring, policies: Policie
 function normaliserSite(n: Normaliser, graphPath: string, wiring: Wiring, policies: Policies): Site {
   const { facts } = wiring
   const contexts = contextsOf(n.node.graph, wiring)
-  const findings = contexts.map((frame) => classify(n, frame, wiring, policies))
+  const looked = contexts.slice(0, mostContexts)
+  const findings = looked.map((frame) => classify(n, frame, wiring, policies))
   const [finding] = findings as [Finding, ...Finding[]]
+  const verdict = agreed(n.node, findings)
+  const isDecided = policies.force?.(n.node.label) || verdict.reason === 'excluded'
   const [score] = finding.scores
   const [value] = finding.values
   const inGraph = (reached: Reached | undefined): Reached | undefined =>
@@ -74,8 +77,8 @@ function normaliserSite(n: Normaliser, graphPath: string, wiring: Wiring, polici
     scorePath: pathTo(inGraph(score), 'back'),
     valuePath: pathTo(inGraph(value), 'forward'),
     heads: n.axis === undefined ? undefined : headsOf(n.input, n.axis, score, facts),
-    verdict: agreed(n.node, findings),
-    notes: notesOn(n, finding, contexts, facts),
+    verdict: looked.length < contexts.length && !isDecided ? unseen(n.node, verdict) : verdict,
+    notes: notesOn(n, finding, looked, facts),
   }
 }
 
@@ -84,6 +87,12 @@ function agreed(node: Node, findings: readonly Finding[]): Verdict {
   const [first] = findings as [Finding, ...Finding[]]
   const kinds = new Set(findings.map((f) => f.verdict.kind))
   return kinds.size === 1 ? first.verdict : because('review', 'callers-disagree', node, [...kinds].join(', '))
+}
+
+/** What a use by calls that were not looked at could change is for review. */
+function unseen(node: Node, verdict: Verdict): Verdict {
+  const dependsOnUse = verdict.kind === 'attention' || verdict.kind === 'rejected'
+  return dependsOnUse ? because('review', 'too-many-calls', node, `${mostContexts}`) : verdict
 }
 
 function contractionOf({ own, other, axis }: Reached): Contraction {
@@ -132,15 +141,19 @@ function fusedVerdict(node: Node, sink: Sink): Verdict {
   return because('fused', 'fused-operator', node, `is one fused ${node.op}, softmax included.`)
 }
 
-/** The calls a graph is reached by: one empty context outside of functions. */
+/** The calls a graph is reached by, at most one more than are looked at: one empty context outside of functions. */
 function contextsOf(graph: Graph, wiring: Wiring): readonly (Frame | undefined)[] {
   const fn = functionOf(graph)
   if (!fn) return [undefined]
   const known = wiring.contexts.get(fn)
   if (known) return known
-  const calls = wiring.facts.callers(fn).slice(0, mostContexts)
-  const frames = calls.flatMap((call) => contextsOf(call.graph, wiring).map((parent) => ({ call, parent })))
-  const contexts = frames.length === 0 ? [undefined] : frames.slice(0, mostContexts)
+  const frames: Frame[] = []
+  for (const call of wiring.facts.callers(fn)) {
+    if (frames.length > mostContexts) break
+    for (const parent of contextsOf(call.graph, wiring).slice(0, mostContexts + 1 - frames.length))
+      frames.push({ call, parent })
+  }
+  const contexts = frames.length === 0 ? [undefined] : frames
   wiring.contexts.set(fn, contexts)
   return contexts
 }

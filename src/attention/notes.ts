@@ -1,5 +1,5 @@
-import type { Node, Value } from '../ir/index.ts'
-import type { Facts } from '../ops/index.ts'
+import { Node, type Value } from '../ir/index.ts'
+import { type Facts, functionOf } from '../ops/index.ts'
 import type { Finding } from './classify.ts'
 import type { Frame } from './cursor.ts'
 import type { Normaliser } from './normaliser.ts'
@@ -19,8 +19,8 @@ export function notesOn(
   if (inFunction)
     notes.push(`It is in a function that is called ${contexts.length === 1 ? 'once' : `${contexts.length} times`}.`)
   if (finding.verdict.kind !== 'attention') return notes
-  if (n.output.outputUses > 0)
-    notes.push(`Its probabilities are the graph output "${n.output.name}", which changes too.`)
+  const output = modelOutput(n.output)
+  if (output) notes.push(`Its probabilities are the graph output "${output.name}", which changes too.`)
   const [statistic] = finding.statistics.filter(({ product }) => product.node.output()?.isUsed)
   const undone = finding.values.map((value) => renormalisation(value, facts))
   const [again] = undone
@@ -53,6 +53,19 @@ export function notesOn(
     )
   }
   return notes
+}
+
+/** The output of the main graph a value is; the results of a branch or a loop body are those of the node that holds it. */
+function modelOutput(value: Value): Value | undefined {
+  const graph = value.graph
+  const index = value.outputUses > 0 ? graph.outputs.indexOf(value) : -1
+  if (index < 0) return undefined
+  const { owner } = graph
+  if (owner instanceof Node) {
+    const result = owner.output(owner.op === 'Loop' ? index - 1 : index)
+    return result && modelOutput(result)
+  }
+  return functionOf(graph) ? undefined : value
 }
 
 /** What a conversion by name changes beside softmax. */

@@ -25,6 +25,7 @@ export type Reason =
   | 'q-is-weight'
   | 'quantized-softmax'
   | 'static-memory'
+  | 'too-many-calls'
   | 'unknown-denominator'
   | 'unknown-normalisation'
   | 'unknown-shift'

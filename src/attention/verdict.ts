@@ -34,6 +34,8 @@ const sentences: Record<Reason, (node: string, detail: string) => string> = {
     `${n} is a softmax from integers to integers, which nothing can be added to: convert the float model, then quantize it.`,
   'static-memory': (n) =>
     `${n} looks up constant keys and values; say so with the static-memories policy if it should count.`,
+  'too-many-calls': (n, d) =>
+    `${n} is in a function that is called more than ${d} times, and what the other calls use it for was not looked at.`,
   'unknown-denominator': (n) => `${n} adds something unknown to its denominator.`,
   'unknown-normalisation': (n) =>
     `${n} turns scores into weights for values, and how they are normalised is not known.`,

@@ -1,7 +1,7 @@
 import { relative } from 'node:path'
 import type { ConfigurableCommand, LoadedEntry, Setting } from '../config/index.ts'
 import { entryOf, findConfig, keyOf, loadConfig, settle } from '../config/index.ts'
-import { exitCodes, interrupted, usage } from '../errors.ts'
+import { type ConvertError, exitCodes, interrupted, usage } from '../errors.ts'
 import { alignRows } from '../report/table.ts'
 import type { Arguments, Command, Environment } from './command.ts'
 import { nameOf } from './command.ts'
@@ -61,7 +61,7 @@ async function jobsOf({ argv, command, given, commands }: Asked, { world: { env 
     return [job(own, relative('', entry.model), entry)]
   })
   if (jobs.length > 0) return jobs
-  throw usage('no model is named', 'Name an ONNX file behind the command, or models in a config file.')
+  throw noModel()
 }
 
 async function entriesOf({ config }: Given): Promise<LoadedEntry[]> {
@@ -125,4 +125,9 @@ function settingsText({ command, model, settings }: Listed): string {
     { text: origin },
   ])
   return `${command} ${model ?? ''}\n${alignRows(rows).join('\n')}\n\n`
+}
+
+/** What a command says that was given nothing to work on. */
+export function noModel(): ConvertError {
+  return usage('no model is named', 'Name an ONNX file behind the command, or models in a config file.')
 }

@@ -20,7 +20,7 @@ import { reportCommand } from './commands/report.ts'
 import { sensitivityCommand } from './commands/sensitivity.ts'
 import { targetsCommand } from './commands/targets.ts'
 import { complete, completionFlag } from './complete.ts'
-import { runConfigured } from './configured.ts'
+import { noModel, runConfigured } from './configured.ts'
 import { checkCommand, checkSwitches, explainUsage } from './usage.ts'
 
 const commands: readonly Command[] = [
@@ -60,7 +60,7 @@ export async function run(argv: readonly string[], environment: Environment): Pr
   })
   if (argv.length === 0 && findConfig('') === undefined) {
     world.stderr.write(`${plainHelp(await program.getHelp())}\n`)
-    return exitCodes.usage
+    throw noModel()
   }
   let output = ''
   await program.parseAsync(joinNegative(argv), {}, (_error: unknown, _args: unknown, text: string) => {

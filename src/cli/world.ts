@@ -9,7 +9,7 @@ export interface World {
   now(): number
   /** Milliseconds since 1970. */
   date(): number
-  /** Calls `listener` at the first Ctrl-C (or termination signal), and returns how to stop listening. */
+  /** Calls `listener` at the first Ctrl-C (or termination signal, or when the terminal is closed), and returns how to stop listening. */
   onInterrupt(listener: () => void): () => void
 }
 
@@ -19,7 +19,7 @@ export interface Output {
   readonly columns: number | undefined
 }
 
-/** The real thing. A reader that goes away (`… | head`) is no error. */
+/** The real thing. A reader that goes away (`… | head`, a terminal that is closed) is no error. */
 export function processWorld(): World {
   return {
     stdout: output(process.stdout),
@@ -34,7 +34,7 @@ export function processWorld(): World {
 function output(stream: NodeJS.WriteStream): Output {
   let open = true
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error
+    if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error
     open = false
   })
   return {
@@ -46,12 +46,12 @@ function output(stream: NodeJS.WriteStream): Output {
   }
 }
 
-/** The second signal ends the program at once: the first may find it in a long synchronous step. */
+/** After the second signal the program has half a second to take away what it was writing: it may hang in what it waits for. */
 function onInterrupt(listener: () => void): () => void {
-  const signals = ['SIGINT', 'SIGTERM'] as const
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
   let asked = false
   const handle = () => {
-    if (asked) process.exit(130)
+    if (asked) setTimeout(() => process.exit(130), 500).unref()
     asked = true
     listener()
   }

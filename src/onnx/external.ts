@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Graph, Model, Tensor } from '../ir/index.ts'
 import { ExternalPayload } from './data/external.ts'
@@ -20,6 +21,20 @@ export function requireExternalData(model: Model): number {
 export function externalFiles(model: Model): string[] {
   const document = documentOf(model)
   return [...(document?.locations ?? [])].sort().map((location) => join(document?.home ?? '', location))
+}
+
+/** The files that hold the external data of a model, with their sizes; null for one that is not there. */
+export function dataFiles(model: Model): { readonly path: string; readonly bytes: number | null }[] {
+  return externalFiles(model).map((path) => ({ path, bytes: sizeOf(path) }))
+}
+
+function sizeOf(path: string): number | null {
+  try {
+    const stat = statSync(path)
+    return stat.isFile() ? stat.size : null
+  } catch {
+    return null
+  }
 }
 
 function* tensorsOf(model: Model): Generator<Tensor> {

@@ -1,4 +1,4 @@
-export { externalFiles, requireExternalData } from './external.ts'
+export { dataFiles, externalFiles, requireExternalData } from './external.ts'
 export type { ExternalData } from './external-modes.ts'
 export { externalDataModes } from './external-modes.ts'
 export { hashFile } from './hash.ts'

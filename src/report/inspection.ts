@@ -1,5 +1,5 @@
 import type { Graph, Model, Tensor, Value } from '../ir/index.ts'
-import { printType } from '../onnx/index.ts'
+import { dataFiles, printType } from '../onnx/index.ts'
 import { describeModel } from './describe.ts'
 import type { ModelEntry } from './document.ts'
 import { schema } from './document.ts'
@@ -23,6 +23,8 @@ export interface Inspection {
   readonly functions: readonly string[]
   /** Initializers, wherever their data is, and tensors in Constant nodes. */
   readonly weights: { readonly count: number; readonly bytes: number }
+  /** Files beside the model that hold weights; `bytes` is null for one that is not there. */
+  readonly data: readonly { readonly path: string; readonly bytes: number | null }[]
 }
 
 export async function inspectModel(
@@ -53,6 +55,7 @@ export async function inspectModel(
     operators,
     functions: model.functions.map(({ domain, name }) => `${domain}::${name}`),
     weights,
+    data: dataFiles(model),
   }
 }
 
@@ -75,6 +78,10 @@ export function describeInspection(inspection: Inspection, paint: Paint): string
     ['file', `${formatBytes(model.bytes)}, IR version ${model.irVersion}, opsets ${opsets.join(', ')}`],
     ['producer', producer],
     ['weights', `${count(weights.count, 'tensor')}, ${formatBytes(weights.bytes)}`],
+    ...inspection.data.map(({ path, bytes }) => [
+      'data',
+      bytes === null ? `${path} is missing: put it where the model is` : `${path}, ${formatBytes(bytes)}`,
+    ]),
     ['nodes', `${inspection.nodes} in ${count(inspection.graphs, 'graph')}`],
     [
       'operators',

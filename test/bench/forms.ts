@@ -32,10 +32,10 @@ const masks: readonly Mask[] = ['none', 'padding', 'causal']
 const seconds = Number(process.env.BENCH_SECONDS ?? 4)
 
 /** Query, key and value [B, S, H*D] to context [B, S, H*D], as exporters write it. */
-function block([, heads, , size]: Shape, mask: Mask): string {
+function block([, heads, , size]: Shape, mask: Mask, opset: number): string {
   const width = heads * size
   const shape = mask === 'padding' ? 'B,1,1,S' : '1,1,S,S'
-  return `<ir_version: 8, opset_import: ["" : 17]>
+  return `<ir_version: ${opset < 23 ? 8 : 10}, opset_import: ["" : ${opset}]>
     block (float[B,S,${width}] q, float[B,S,${width}] k, float[B,S,${width}] v${mask === 'none' ? '' : `, float[${shape}] mask`}) => (float[B,S,${width}] y)
     <float scale = {${1 / Math.sqrt(size)}}, int64[4] split = {0, 0, ${heads}, ${size}}, int64[3] merge = {0, 0, ${width}}> {
       q4 = Reshape (q, split)
@@ -91,7 +91,7 @@ async function measure(
   form: Form,
   sink: number,
 ): Promise<{ row: ResultRow } | { skipped: string }> {
-  const text = block(shape, mask)
+  const text = block(shape, mask, form === 'attention-zero-key' ? 23 : 17)
   const model = parseModel(text)
   const { report } = runPipeline(model, passes, {
     target: { target: targets.get('ort')!, version: '1.30', provider: 'cpu' },
@@ -179,7 +179,7 @@ function madeOfMask({ graph }: Model): Value[] {
 
 for (const shape of shapes)
   for (const mask of masks)
-    for (const form of ['zero-key', 'primitives', 'gqa', 'mha-zero-key', 'function'] as const)
+    for (const form of ['zero-key', 'primitives', 'gqa', 'attention-zero-key', 'mha-zero-key', 'function'] as const)
       for (const sink of [0, -2]) {
         const result = await measure(shape, mask, form, sink)
         if ('row' in result) record([result.row])

@@ -8,7 +8,7 @@ import { onnx } from 'onnx-proto'
 export function appendSink(bytes: Uint8Array, names: ReadonlySet<string>, sink: number): Uint8Array {
   const model = onnx.ModelProto.decode(bytes)
   const opset = Number(model.opsetImport.find(({ domain }) => !domain)?.version ?? 1)
-  const graphs = [model.graph as onnx.IGraphProto]
+  const graphs: { node?: onnx.INodeProto[] | null }[] = [model.graph as onnx.IGraphProto, ...model.functions]
   let done = 0
   for (let graph = graphs.pop(); graph; graph = graphs.pop()) {
     const nodes: onnx.INodeProto[] = []
