@@ -423,7 +423,7 @@ describe('usage', () => {
   it.each([
     ['--ta', ['--target', '--target-version']],
     ['model.onnx --ver', ['--version']],
-    ['model.onnx --no-', ['--no-bias-correction', '--no-smooth', '--no-symmetrize', '--no-verify']],
+    ['model.onnx --no-', ['--no-smooth', '--no-symmetrize', '--no-bias-correction', '--no-verify']],
     ['model.onnx --target o', ['ort', 'onnx']],
     ['convert model.onnx --provider web', ['webgpu']],
     ['model.onnx --output mo', []],

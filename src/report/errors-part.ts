@@ -1,6 +1,7 @@
 import type { OutputSimilarity } from '../compare/index.ts'
+import type { ComparisonDocument } from './comparison.ts'
 import { finite } from './document.ts'
-import type { ComparisonFacts, Sources } from './gather.ts'
+import type { Sources } from './gather.ts'
 import type { ErrorsPart, OutputError } from './model-report.ts'
 
 /** How far the outputs are from those before, by the most thorough run there is. Null where none was made. */
@@ -26,7 +27,7 @@ function outputError({ name, maxAbs, meanAbs, cosine, sqnrDb }: OutputSimilarity
   return { name, maxAbs, meanAbs, cosine: cosine.mean, sqnrDb: sqnrDb === null ? null : finite(sqnrDb) }
 }
 
-function compared({ outputs, layers, ok, broken }: ComparisonFacts): ErrorsPart {
+function compared({ outputs, layers, ok, broken }: ComparisonDocument): ErrorsPart {
   return {
     outputs: outputs.map(({ name, maxAbs, meanAbs, cosine, sqnrDb }) => ({ name, maxAbs, meanAbs, cosine, sqnrDb })),
     layers:

@@ -1,7 +1,8 @@
 import type { Outliers } from '../calibrate/index.ts'
 import { attentionOf } from './attention-part.ts'
 import type { CalibrationDocument } from './calibration.ts'
-import type { ModelEntry, ReportDocument } from './document.ts'
+import type { ComparisonDocument } from './comparison.ts'
+import type { ReportDocument } from './document.ts'
 import { schema } from './document.ts'
 import { errorsOf } from './errors-part.ts'
 import type { Inspection } from './inspection.ts'
@@ -12,7 +13,6 @@ import type {
   HistogramsPart,
   ModelReport,
   OutliersPart,
-  OutputError,
   VerdictsPart,
 } from './model-report.ts'
 import type { ObservedEntry, ObservedValue } from './observed.ts'
@@ -26,30 +26,7 @@ export type SourceDocument =
   | QuantizationDocument
   | SensitivityDocument
   | Inspection
-  | ComparisonFacts
-
-/** What a report takes from the document of a comparison of two models. */
-export interface ComparisonFacts {
-  readonly command: 'compare'
-  readonly model: ModelEntry
-  readonly other: ModelEntry
-  readonly samples: number
-  readonly data: { readonly synthetic: boolean }
-  readonly outputs: readonly (Omit<OutputError, 'cosine'> & { readonly cosine: number })[]
-  /** The worst first. What the operator itself adds, and beside it all there is at its place. */
-  readonly layers:
-    | readonly {
-        readonly value: string
-        readonly node: string
-        readonly cosine: number
-        readonly sqnrDb: number | null
-        readonly cumulative: { readonly cosine: number; readonly sqnrDb: number | null }
-      }[]
-    | null
-  readonly latency: { readonly firstMs: number; readonly secondMs: number; readonly ratio: number } | null
-  readonly broken: readonly { readonly message: string }[]
-  readonly ok: boolean
-}
+  | ComparisonDocument
 
 /** The commands whose documents a report can be made of, and the report itself. */
 export const sourceCommands = [
@@ -108,7 +85,7 @@ export interface Sources {
   readonly quantizations: readonly QuantizationDocument[]
   readonly sensitivities: readonly SensitivityDocument[]
   readonly inspections: readonly Inspection[]
-  readonly comparisons: readonly ComparisonFacts[]
+  readonly comparisons: readonly ComparisonDocument[]
 }
 
 function sorted(documents: readonly SourceDocument[]): Sources {

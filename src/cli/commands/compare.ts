@@ -2,10 +2,12 @@ import type { CompareOptions } from '../../compare.ts'
 import { dataFlags, dataRequest, shardFlag } from '../../config/data-flags.ts'
 import type { FlagTable } from '../../config/flag.ts'
 import { grouped } from '../../config/flag.ts'
+import { reportFlag } from '../../config/flags.ts'
 import { exitCodes, usage } from '../../errors.ts'
 import type { Arguments } from '../command.ts'
 import { defineCommand } from '../command.ts'
 import { progressOn } from '../progress.ts'
+import { reporting } from '../reporting.ts'
 import { printJson } from '../results.ts'
 import { paintFor } from '../terminal.ts'
 import { toleranceFlags, tolerancesOf } from '../tolerance-flags.ts'
@@ -18,6 +20,8 @@ const flags = {
     top: { type: 'number', requiresArg: true, describe: 'Classes that count as the best of a distribution; default 5' },
   }),
   ...toleranceFlags,
+  ...reportFlag,
+  ...grouped('Output:', { overwrite: { type: 'boolean', describe: 'Replace an existing report' } }),
   ...dataFlags,
   ...shardFlag,
 } as const satisfies FlagTable
@@ -32,7 +36,7 @@ export const compareCommand = defineCommand({
     const request = dataRequest(args, signal)
     if (request === undefined)
       throw usage('there is no data', 'Name it with --data SOURCE, or make inputs up with --synthetic.')
-    const { compare } = await import('../../compare.ts')
+    const [{ compare }, { write }] = await Promise.all([import('../../compare.ts'), reporting(args)])
     const progress = progressOn(world.stderr, world.now)
     const options: CompareOptions = {
       ...request.options,
@@ -45,6 +49,7 @@ export const compareCommand = defineCommand({
     try {
       const document = await compare(args.model, args.other as string, options)
       progress.end()
+      await write(document)
       if (args.json) printJson(document, world)
       else if (!args.quiet) {
         const { summarizeComparison } = await import('../../report/index.ts')
