@@ -100,7 +100,7 @@ describe.skipIf(!canRun)('the published protocol', () => {
     const world = recordedWorld()
     const args = ['calibrate', path, '--data', data, '--protocol', 'outeffhop', '-o', table, '--overwrite']
     expect(await main(args, world)).toBe(0)
-    expect(readOwnTable(table).watching).toMatchObject({ all: true, method: 'moving-average' })
+    expect(readOwnTable(table).watching).toMatchObject({ all: true, histograms: false })
     expect(await main([...args, '--method', 'all'], world)).toBe(2)
   })
 
