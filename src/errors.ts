@@ -909,7 +909,9 @@ export function runtimeBrokenModel(message: string, path: string): ConvertError 
 
 /** The runtime's process ended by itself. */
 export function runtimeCrashed(how: string, stderr: string): ConvertError {
-  const last = stderr.trim().split('\n').at(-1) ?? ''
+  const lines = stderr.trim().split('\n')
+  // Behind an exception Node names itself.
+  const last = lines.findLast((line) => /^\w*Error\b/.test(line)) ?? lines.at(-1) ?? ''
   return new ConvertError(
     'runtime-crashed',
     'runtime',

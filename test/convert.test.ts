@@ -172,12 +172,12 @@ describe('convert', () => {
   })
 
   it.each<[string, ConvertOptions, string]>([
-    ['target', { target: 'ortt' as never }, 'There are: ort, onnx.'],
+    ['target', { target: 'ortt' as never }, 'There are: ort, tensorrt, onnx.'],
     ['provider', { provider: 'gpu' as 'cuda' }, 'There are: any, cpu, cuda, webgpu.'],
     [
       'form',
       { form: 'zerokey' as 'zero-key' },
-      'There are: gqa, attention-zero-key, mha-zero-key, zero-key, function, primitives.',
+      'There are: gqa, attention-zero-key, mha-zero-key, zero-key, plugin, function, primitives.',
     ],
     ['policy', { include: ['poolin' as 'pooling'] }, 'There are: pooling, channel, static-memories.'],
   ])('lists what there is for a wrong %s', async (_, options, hint) => {
