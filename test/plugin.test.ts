@@ -169,6 +169,11 @@ describe('a model that is imported', () => {
     expect(kept()).toBe(3)
   })
 
+  it('is made where nothing can be kept', async () => {
+    writeFileSync(join(folder, 'cache'), 'a file where the cache should be')
+    await expectSoftmax1(await vite())
+  })
+
   it('is watched, with the config file', async () => {
     writeFileSync(join(folder, 'outeffhop.config.json'), '{ "provider": "cpu" }')
     const watched: string[] = []

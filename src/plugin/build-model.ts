@@ -37,9 +37,10 @@ export async function buildModel(request: BuildRequest): Promise<BuiltModel> {
   if (!existsSync(path)) {
     const store = new Store(request.cache)
     const kept = await store.get(key)
-    if (kept?.files.model !== undefined) place(kept.files.model, path)
-    else await make(path)
-    if (kept === undefined) await store.put(key, `${command} ${basename(request.model)}`, null, { model: path })
+    if (kept?.files.model === undefined || !placed(kept.files.model, path)) await make(path)
+    // A result that cannot be kept is no less right.
+    if (kept === undefined)
+      await store.put(key, `${command} ${basename(request.model)}`, null, { model: path }).catch(() => {})
   }
   return { path, inputs: [...inputs, ...configs] }
 
@@ -52,6 +53,17 @@ export async function buildModel(request: BuildRequest): Promise<BuiltModel> {
     } finally {
       rmSync(work, { recursive: true, force: true })
     }
+  }
+}
+
+/** Whether the copy was made: another process may remove what is kept at any time. */
+function placed(from: string, to: string): boolean {
+  try {
+    place(from, to)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT' && !existsSync(from)) return false
+    throw error
   }
 }
 
