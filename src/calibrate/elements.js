@@ -53,7 +53,8 @@ export function histogram(data, low, high) {
   if (!(Number.isFinite(low) && Number.isFinite(high) && low <= high)) return undefined
   const exponent = exponentFor(low, high)
   const inverse = 2 ** -exponent
-  const first = Math.floor(low * inverse)
+  // -0 and 0 are one bin, and one number in a table.
+  const first = Math.floor(low * inverse) + 0
   const counts = new Uint32Array(Math.floor(high * inverse) - first + 1)
   // Floor and not a cast: a cast would put small negative numbers into the bin of the positive ones.
   for (let i = 0; i < data.length; i++) {

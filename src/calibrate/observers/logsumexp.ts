@@ -37,7 +37,7 @@ function headRows(data: ArrayLike<number>, start: number, inner: number, stride:
   for (let from = start; from < data.length; from += stride) {
     for (let i = from; i < from + inner; i++) {
       const l = data[i] as number
-      if (l > lowest) bins.push(Math.floor(Math.min(l, -lowest) * 2 ** -exponent))
+      if (l > lowest) bins.push(Math.floor(Math.min(l, -lowest) * 2 ** -exponent) + 0)
       else masked++
     }
   }
