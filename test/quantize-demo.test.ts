@@ -8,6 +8,8 @@ const readme = readFileSync(join(root, 'README.md'), 'utf8')
 const measured = {
   screen: `model.onnx  69.1 MB, opset 17
 
+  taken  int8  SQNR 29.1 dB
+
 18 products quantized (int8), 0 left in float.
 On 16 samples kept back: cosine 0.99949, worst 0.99936, SQNR 29.5 dB. One thread: 0.21 of the time of the input model.
 Wrote model.int8.onnx (18.1 MB, 0.262 of the input).
