@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import type { DataOptions } from './data/index.ts'
 import { openData } from './data/index.ts'
 import { closeModel, externalFiles, openModel } from './onnx/index.ts'
@@ -7,15 +8,20 @@ export interface InputOptions {
   readonly data?: string | undefined
   readonly dataOptions?: DataOptions | undefined
   readonly calibration?: string | undefined
+  /** Also the path of a quantized model whose choices are made again. */
+  readonly recipe?: string | undefined
 }
 
 /** The files a result is made of: the model, its external data, the data samples are read from, the table. */
-export async function inputFiles(path: string, { data, dataOptions, calibration }: InputOptions): Promise<string[]> {
+export async function inputFiles(
+  path: string,
+  { data, dataOptions, calibration, recipe }: InputOptions,
+): Promise<string[]> {
   const model = openModel(path)
   try {
     const samples = data === undefined ? [] : (await openData(data, model, dataOptions)).files
-    const table = calibration === undefined ? [] : [calibration]
-    return [...new Set([path, ...externalFiles(model), ...samples, ...table])]
+    const named = [calibration, recipe].filter((file) => file !== undefined && existsSync(file)) as string[]
+    return [...new Set([path, ...externalFiles(model), ...samples, ...named])]
   } finally {
     closeModel(model)
   }

@@ -147,6 +147,17 @@ describe('a model that is imported', () => {
     expect(readFileSync(model).includes('DynamicQuantizeLinear')).toBe(true)
   })
 
+  it('is made again when the model whose choices it repeats changes', async () => {
+    const recipe = join(folder, 'recipe.onnx')
+    writeFileSync(recipe, readFileSync(await vite({ command: 'quantize', recipe: 'int8-dynamic' })))
+    const kept = () => readdirSync(join(folder, 'cache')).length
+    await vite({ command: 'quantize', recipe: 'recipe.onnx' })
+    expect(kept()).toBe(2)
+    writeFileSync(recipe, readFileSync(await vite({ command: 'quantize', recipe: 'weights-int8' })))
+    await vite({ command: 'quantize', recipe: 'recipe.onnx' })
+    expect(kept()).toBe(4)
+  })
+
   it('is made once, and again when the model or a setting changes', async () => {
     const first = await vite()
     const kept = () => readdirSync(join(folder, 'cache')).length

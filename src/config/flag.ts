@@ -14,8 +14,8 @@ export interface Flag {
   readonly hidden?: boolean
   /** On by itself: the help describes how it is turned off, `--no-NAME`. */
   readonly onByDefault?: boolean
-  /** A file or folder: in a config file it is relative to the folder of that file. */
-  readonly path?: boolean
+  /** A file or folder: in a config file it is relative to the folder of that file. `or-name`: where there is such a file. */
+  readonly path?: boolean | 'or-name'
 }
 
 export type FlagTable = Readonly<Record<string, Flag>>

@@ -31,6 +31,7 @@ export const quantizeFlags = {
     recipe: {
       type: 'string',
       requiresArg: true,
+      path: 'or-name',
       describe:
         'What becomes an integer: int8, int8-dynamic, weights-int8, weights-int4; auto (default with data): the first ' +
         'or the most accurate variant of int8 that does on part of it; or a quantized model, whose choices are made again',

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { dirname, relative, resolve } from 'node:path'
 import { settingsWrong } from '../errors.ts'
 import { closest } from '../names.ts'
@@ -95,7 +96,8 @@ function parseList(text: string): unknown {
 function placed({ type = 'string', path: isPath }: Flag, value: unknown, config: string): unknown {
   if (type === 'string' && typeof value === 'number') return String(value)
   if (!isPath || typeof value !== 'string') return value
-  return relative('', resolve(dirname(config), value)) || '.'
+  const from = resolve(dirname(config), value)
+  return isPath === 'or-name' && !existsSync(from) ? value : relative('', from) || '.'
 }
 
 function faultOf(flag: Flag, value: unknown): string | undefined {

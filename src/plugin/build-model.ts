@@ -71,8 +71,12 @@ function placed(from: string, to: string): boolean {
 function place(from: string, to: string): void {
   mkdirSync(join(to, '..'), { recursive: true })
   const temporary = `${to}.${process.pid}.tmp`
-  copyFileSync(from, temporary)
-  renameSync(temporary, to)
+  try {
+    copyFileSync(from, temporary)
+    renameSync(temporary, to)
+  } finally {
+    rmSync(temporary, { force: true })
+  }
 }
 
 interface Plan {
