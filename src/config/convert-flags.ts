@@ -5,27 +5,12 @@ import { stages } from '../rewrite/pass.ts'
 import { dataFlags, dataRequest } from './data-flags.ts'
 import type { FlagTable, ValuesOf } from './flag.ts'
 import { grouped } from './flag.ts'
-import { depfileFlag, hashFlag, reportFlag, siteFlags, siteOptions, targetFlags } from './flags.ts'
+import { depfileFlag, hashFlag, outputFlags, reportFlag, siteFlags, siteOptions, targetFlags } from './flags.ts'
 import { quantizationFlags, quantizationOptions, refuseIdle } from './quantization-flags.ts'
 
 /** The settings of `convert`. */
 export const convertFlags = {
-  ...grouped('Output:', {
-    output: {
-      type: 'string',
-      alias: 'o',
-      requiresArg: true,
-      path: true,
-      describe: 'File to write; default NAME.outeffhop.onnx',
-    },
-    overwrite: { type: 'boolean', describe: 'Replace an existing output' },
-    'external-data': {
-      type: 'string',
-      choices: ['auto', 'always', 'never', 'link'],
-      requiresArg: true,
-      describe: 'Weights of 1 KiB and more in a file of their own: auto (default), always, never, or link to the input',
-    },
-  }),
+  ...outputFlags('NAME.outeffhop.onnx'),
   ...hashFlag,
   ...reportFlag,
   ...depfileFlag,

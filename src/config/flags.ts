@@ -79,6 +79,25 @@ export const cacheDirFlag = grouped('Cache:', {
   },
 })
 
+/** Where the result goes. */
+export const outputFlags = (fallback: string) =>
+  grouped('Output:', {
+    output: {
+      type: 'string',
+      alias: 'o',
+      requiresArg: true,
+      path: true,
+      describe: `File to write; default ${fallback}`,
+    },
+    overwrite: { type: 'boolean', describe: 'Replace an existing output' },
+    'external-data': {
+      type: 'string',
+      choices: ['auto', 'always', 'never', 'link'],
+      requiresArg: true,
+      describe: 'Weights of 1 KiB and more in a file of their own: auto (default), always, never, or link to the input',
+    },
+  })
+
 export const depfileFlag = grouped('Output:', {
   depfile: {
     type: 'string',

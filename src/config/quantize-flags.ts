@@ -2,27 +2,12 @@ import type { QuantizeOptions } from '../quantization-options.ts'
 import { dataFlags, dataRequest } from './data-flags.ts'
 import type { FlagTable, ValuesOf } from './flag.ts'
 import { grouped } from './flag.ts'
-import { depfileFlag, hashFlag, reportFlag } from './flags.ts'
+import { depfileFlag, hashFlag, outputFlags, reportFlag } from './flags.ts'
 import { quantizationFlags, quantizationOptions } from './quantization-flags.ts'
 
 /** The settings of `quantize`. */
 export const quantizeFlags = {
-  ...grouped('Output:', {
-    output: {
-      type: 'string',
-      alias: 'o',
-      requiresArg: true,
-      path: true,
-      describe: 'File to write; default NAME.int8.onnx',
-    },
-    overwrite: { type: 'boolean', describe: 'Replace an existing output' },
-    'external-data': {
-      type: 'string',
-      choices: ['auto', 'always', 'never', 'link'],
-      requiresArg: true,
-      describe: 'Weights in a file of their own: auto (default), always, never or link',
-    },
-  }),
+  ...outputFlags('NAME.int8.onnx'),
   ...hashFlag,
   ...reportFlag,
   ...depfileFlag,
