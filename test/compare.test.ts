@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -141,6 +141,14 @@ describe.runIf(canRun)('compare', () => {
     expect(document.outliers.first.kurtosis).toBeGreaterThan(0)
     expect(document.latency.ratio).toBeGreaterThan(0)
     expect(code).toBe(0)
+  })
+
+  it('writes the page of a report, also where a tolerance is broken', async () => {
+    const [a, b] = [await written('a.onnx', classifier()), await written('b.onnx', classifier(1.01))]
+    const page = b.replace('b.onnx', 'page.html')
+    const { code } = await run('compare', a, b, '--data', lines(), '--no-outliers', '--report', page)
+    expect(code).toBe(1)
+    expect(readFileSync(page, 'utf8')).toContain('below 50 dB')
   })
 
   it('exits 1 where a tolerance is broken, and says which', async () => {
