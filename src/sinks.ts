@@ -119,7 +119,7 @@ export async function planSinks(model: Model, options: ConvertOptions): Promise<
         calibration: entry,
         change: changeEntry(document.sites, null),
         ...(options.observations && { observed: observedEntry(table, model.graph) }),
-        warnings: [...document.warnings, ...warnings],
+        warnings: [...document.warnings, ...warnings, ...(sink === 'calibrated' ? [] : notVerified(document, entry))],
       }
     },
   }
@@ -225,6 +225,17 @@ export function refuseDrift(document: ReportDocument, { acceptDrift }: ConvertOp
 
 function whyUnobserved(site: SiteEntry, { sites }: CalibrationEntry): string {
   return seenOf(site, sites)[0]?.unobserved ?? 'is not in the calibration table'
+}
+
+/** A sink that is given to a site nobody looked at is said. */
+function notVerified({ sites }: ReportDocument, entry: CalibrationEntry): ReportDocument['warnings'] {
+  return sites
+    .filter(({ converted, change }) => converted && change === null)
+    .map((site) => ({
+      code: 'sink-not-verified',
+      message: `what the sink of "${site.node}" changes is not known: it ${whyUnobserved(site, entry)}`,
+      at: { node: site.node, graph: site.graph },
+    }))
 }
 
 /** What was seen of a site, in each call of its function. */

@@ -164,6 +164,14 @@ const scopes: readonly Scope[] = [
     ],
   },
   {
+    name: 'the main graph, where the sum divides only after the product with values',
+    text: `g (${types}) => (${result} y) ${biased} {
+      s = MatMul (q, k) t = Add (s, bias) m = ReduceMax <axes = [-1]> (t) x = Sub (t, m) ["/exp"] e = Exp (x)
+      last = Constant <value_ints = [-1]> () sum = ReduceSum (e, last) c = MatMul (e, v) ["/late"] y = Div (c, sum)
+    }`,
+    sites: [{ graph: /^$/, node: '/late', rows: (s, h) => rowsOf(s, h) }],
+  },
+  {
     name: 'a fused operator in a branch',
     text: `g (${types}, bool c) => (${result} y) ${biased} {
       kt = Transpose <perm = [0, 1, 3, 2]> (k) m = Expand (bias, size)
@@ -296,6 +304,13 @@ describe('a site that no rows can be seen of', () => {
       code: 'sink-unobserved',
       message: expect.stringContaining('"/else" was reached by no sample'),
     })
+    const fixed = await convert(model, { data, dryRun: true, sink: -8 })
+    expect(fixed.document.warnings.filter(({ code }) => code === 'sink-not-verified')).toMatchObject([
+      {
+        message: expect.stringContaining('"/else" changes is not known: it was reached by no sample'),
+        at: { node: '/else' },
+      },
+    ])
     const { document } = await convert(model, { data, dryRun: true, except: '/else' })
     expect(document.sites.map(({ node, converted }) => [node, converted])).toEqual([
       ['/then', true],

@@ -98,3 +98,38 @@ describe('calibrated sinks of fused attention are those of its standard operator
     for (const { cosine } of document.change?.measured?.outputs ?? []) expect(1 - cosine.worst).toBeLessThan(1e-3)
   })
 })
+
+describe('calibrated sinks of GroupQueryAttention', () => {
+  const cpu = { provider: 'cpu', targetVersion: '1.30' } as const
+  it.each(['llama.sdpa.dynamo18', 'gemma2.eager.ts14', 'bert.eager.ts14'])(
+    'are those of the plain attention it is made of, and its head_sink: %s',
+    async (name) => {
+      const path = exports.get(name) as string
+      const data = dataOf(path, paddedBehind(path))
+      const fused = output()
+      const made = await convert(path, { ...cpu, form: 'gqa', output: fused })
+      const forms = made.document.sites.map(({ form }) => form)
+      expect(new Set(forms)).toEqual(new Set(['gqa']))
+      const softmax = output()
+      const model = openModel(fused)
+      for (const node of model.graph.nodes())
+        if (node.opType === 'GroupQueryAttention') node.setAttribute('smooth_softmax', undefined)
+      await saveModel(model, softmax)
+      closeModel(model)
+      const plain = await sinksOf(path, data)
+      const { document } = await convert(softmax, { ...cpu, data, output: output() })
+      const sites = document.sites.filter(({ converted }) => converted)
+      expect(sites.map(({ op, form }) => [op, form])).toEqual(
+        forms.map(() => ['com.microsoft::GroupQueryAttention', 'gqa']),
+      )
+      expect(
+        farthest(
+          sites.map(({ sink }) => sink as number[]),
+          plain.sinks,
+        ),
+      ).toBeLessThan(1e-3)
+      expect(document.change?.measured?.outputs.length).toBeGreaterThan(0)
+      for (const { cosine } of document.change?.measured?.outputs ?? []) expect(1 - cosine.worst).toBeLessThan(1e-3)
+    },
+  )
+})

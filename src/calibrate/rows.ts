@@ -55,7 +55,8 @@ function headsOf(node: Node, facts: Facts): Heads | undefined {
   return typeof count === 'number' ? { axis: -3, count, merged: false } : undefined
 }
 
-/** Inputs of com.microsoft::GroupQueryAttention. */
+/** Inputs of com.microsoft::GroupQueryAttention, and those that have its element type. */
+const floats: ReadonlySet<number> = new Set([0, 1, 2, 3, 4, 7, 8, 10])
 const ports = { query: 0, key: 1, value: 2, pastValue: 4, sink: 11, keyScale: 12, valueScale: 13 } as const
 
 /**
@@ -71,7 +72,7 @@ function groupQueryRows(node: Node, facts: Facts): Rows | string {
   if (heads === undefined || kvHeads === undefined) return 'does not say how many heads it has'
   if (node.input(ports.keyScale) || node.input(ports.valueScale)) return 'has a quantized cache'
   const op = opsBefore(node)
-  const inputs = node.inputs.map((input) => input && (isSmallFloat(input) ? op.Cast(input, dtypes.float) : input))
+  const inputs = node.inputs.map((input, port) => (input && floats.has(port) ? single(op, input, input) : input))
   const replace = (port: number, by: (value: Value) => Value): void => {
     const given = inputs[port]
     if (given) inputs[port] = by(given)
@@ -99,11 +100,6 @@ function groupQueryRows(node: Node, facts: Facts): Rows | string {
   const l = op.Sub(op.Log(share), op.Log(op.Sub(number(1), share)))
   const shifted = op.Add(op.Min(l, number(mostAbove)), number(reference))
   return { l: shifted, heads: { axis: -2, count: heads, merged: false }, unread: [] }
-}
-
-function isSmallFloat(value: Value): boolean {
-  const dtype = dtypeOf(value)
-  return dtype === dtypes.float16 || dtype === dtypes.bfloat16
 }
 
 function ones(op: Ops, like: Value): Value {
