@@ -4,8 +4,11 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { CalibrationTable, SiteState } from '../src/calibrate/index.ts'
 import { collect, readOwnTable, writeTable } from '../src/calibrate/index.ts'
+import { calibrate } from '../src/calibrate.ts'
+import { main } from '../src/cli/main.ts'
 import { ConversionRefused, convert, modelToBytes, openData, parseModel } from '../src/index.ts'
 import { random } from '../src/runtime/random.ts'
+import { recordedWorld } from './support/world.ts'
 
 const [H, S, D, T] = [2, 6, 4, 5]
 const types = `float[1,${H},${S},${D}] q, float[1,${H},${D},${T}] k, float[1,${H},${T},3] v`
@@ -353,3 +356,38 @@ function measuredOf({ change }: Awaited<ReturnType<typeof convert>>['document'])
   expect(outputs.length).toBeGreaterThan(0)
   return outputs.map(({ name, cosine }) => ({ name, relative: Math.sqrt(2 * Math.max(0, 1 - cosine.worst)) }))
 }
+
+describe('what is seen in other graphs', () => {
+  it('takes no more memory for more samples', async () => {
+    const scope = scopes[2] as Scope
+    const many = Array.from({ length: 240 }, (_, i) => ({ ...(samples[i % samples.length] as Sample), n: 24 }))
+    const { data } = filesOf({ ...scope, model: textOf(scope) }, many)
+    const model = parseModel(textOf(scope))
+    const memory: number[] = []
+    const table = await collect(model, await openData(data, model), { onProgress: (pace) => memory.push(pace.memory) })
+    expect(table.sites[0]?.logsumexp[0]?.rows.counts.length).toBeLessThan(20 * 64)
+    expect((memory[239] as number) - (memory[79] as number)).toBeLessThan(32 << 20)
+  })
+
+  it('is printed by explain, call by call, with what could not be seen', async () => {
+    const called = scopes[4] as Scope
+    const branch = scopes[0] as Scope
+    const printed = async (scope: Scope, used: readonly Sample[]) => {
+      const { model, data } = filesOf({ ...scope, model: textOf(scope) }, [...used])
+      const table = `${model}.json`
+      await calibrate(model, { data, output: table })
+      const world = recordedWorld()
+      expect(await main(['explain', model, '--calibration', table, '--no-color'], world)).toBe(0)
+      return world.out()
+    }
+    const calls = await printed(called, samples)
+    expect(calls).toMatch(/\/softmax +2 .*\n +in the call \/first\n/)
+    expect(calls).toMatch(/in the call \/twice > \/again\n +mean g below 0.97: head 1/)
+    expect(
+      await printed(
+        branch,
+        samples.filter(({ c }) => c),
+      ),
+    ).toMatch(/\/else .*\n +not observed: it was reached by no sample/)
+  })
+})
