@@ -1,9 +1,10 @@
 import type { Bins, Moments } from './elements.js'
-import type { Instrumentation, WatchedSite, WatchedValue } from './instrument.ts'
-import { endOfSite } from './instrument.ts'
+import type { Instrumentation, WatchedValue } from './instrument.ts'
 import type { HeadRowsSum } from './observers/logsumexp.ts'
 import { addHeadRows, logsumexpOfSample, noRows } from './observers/logsumexp.ts'
 import { noRanges } from './observers/ranges.ts'
+import type { WatchedSite } from './site-gauge.ts'
+import { endOfSite } from './site-gauge.ts'
 import type { Sight, SiteState, ValueState } from './table.ts'
 
 /** What comes of a run: the vector that {@link instrument} made the graph give, and what was counted of elements. */

@@ -7,7 +7,8 @@ export function attentionOf(
   run: ReportDocument | undefined,
   calibration: CalibrationDocument | undefined,
 ): AttentionPart | null {
-  const observed = run?.calibration?.sites ?? calibration?.sites ?? []
+  const all = run?.calibration?.sites ?? calibration?.sites ?? []
+  const observed = all.filter(({ unobserved }) => unobserved === null)
   if (observed.length === 0) return null
   const given = new Map(run?.sites.map((site) => [keyOf(site), site]))
   return { sites: observed.map((site) => ({ ...site, heads: headsOf(site, given.get(keyOf(site))) })) }
