@@ -1,27 +1,15 @@
 import type { Site } from '../src/attention/index.ts'
-import type { Node } from '../src/ir/index.ts'
 import type { Facts } from '../src/ops/index.ts'
-import type { Expansion, PassContext, SiteReport, Unsupported } from '../src/rewrite/index.ts'
+import type { PassContext, SiteReport } from '../src/rewrite/index.ts'
 import {
   definePass,
   equivalent,
-  expandMergedAttention,
-  expandMultiHeadAttention,
-  expandOnnxAttention,
+  expandFused,
+  isExpandable,
   planInPlace,
   replaceNode,
   SharedValues,
-  typeOfFused,
-  Workbench,
 } from '../src/rewrite/index.ts'
-
-type Expand = (node: Node, bench: Workbench) => Expansion | Unsupported
-
-const expansions: ReadonlyMap<string, Expand> = new Map([
-  ['Attention', expandOnnxAttention],
-  ['com.microsoft::Attention', expandMergedAttention],
-  ['com.microsoft::MultiHeadAttention', expandMultiHeadAttention],
-])
 
 /**
  * Opens fused attention operators into standard operators where no sink can be given to them on the target; what can be
@@ -51,35 +39,22 @@ function expand(site: Site, facts: Facts, shared: SharedValues, context: PassCon
   const entry = context.report.add(site)
   const { node } = site
   const plan = planInPlace(site, { sink: context.sink(site), target: context.target }, facts, shared)
-  const expansion = expansions.get(node.op)
+  const expandable = isExpandable(node)
   if ('apply' in plan) {
-    const another = expansion && context.form !== undefined && context.form !== plan.form
+    const another = expandable && context.form !== undefined && context.form !== plan.form
     if (!another) return false
     entry.rejectedForms.push({ form: plan.form, reason: `the form ${context.form} was asked for` })
   } else if (plan.form) entry.rejectedForms.push({ form: plan.form, reason: plan.refused })
-  const problem = expansion ? open(site, expansion, facts, shared, context) : undefined
-  if (expansion && problem === undefined) return true
+  const problem = expandable ? open(site, facts, shared, context) : undefined
+  if (expandable && problem === undefined) return true
   leave(entry, site, problem ?? ('refused' in plan ? plan.refused : ''))
   return false
 }
 
 /** Opens the operator; why it cannot be opened otherwise. */
-function open(
-  site: Site,
-  expansion: Expand,
-  facts: Facts,
-  shared: SharedValues,
-  context: PassContext,
-): string | undefined {
+function open(site: Site, facts: Facts, shared: SharedValues, context: PassContext): string | undefined {
   const { node, output } = site
-  const dtype = typeOfFused(node)
-  if (dtype === undefined) return `"${node.label}" has an unknown element type`
-  const bench = new Workbench(node, dtype, facts, shared)
-  if (bench.op.place.opset < 9)
-    return `"${node.label}" is in a model of opset ${bench.op.place.opset}; masks need opset 9`
-  if (bench.op.has(13) === undefined)
-    return `"${node.label}" is in a function of opset ${bench.op.place.opset} in a model of opset ${node.graph.model?.opset}`
-  const result = expansion(node, bench)
+  const result = expandFused(node, facts, shared)
   if ('unsupported' in result) return `"${node.label}" ${result.unsupported}`
   const renamed = replaceNode(node, result.outputs)
   context.report.rekey(output, renamed.get(result.normalised) ?? result.normalised)

@@ -1014,15 +1014,16 @@ export function sinkHeads(node: string, given: number, heads: number | undefined
   )
 }
 
-/** Sites that the calibration says nothing of. */
-export function sinkUnobserved(names: readonly string[]): ConvertError {
-  const [first = ''] = names
+/** Sites that the calibration says nothing of, and why: it goes on a sentence that begins with their name. */
+export function sinkUnobserved(sites: readonly { readonly node: string; readonly why: string }[]): ConvertError {
+  const [first] = sites
+  const lines = sites.map(({ node, why }) => `\n  "${node}" ${why}`)
   return new ConvertError(
     'sink-unobserved',
     'checkFailed',
-    `the rows of "${first}" ${names.length > 1 ? `and ${names.length - 1} more sites were` : 'were'} not observed, so there is no calibrated sink for ${names.length > 1 ? 'them' : 'it'}`,
-    { node: first },
-    'Only plain attention of the main graph is observed: leave these sites out with --except, or give a number with --sinks.',
+    `the rows of ${sites.length === 1 ? '1 site were' : `${sites.length} sites were`} not observed, so there is no calibrated sink for ${sites.length === 1 ? 'it' : 'them'}:${lines.join('')}`,
+    { node: first?.node ?? '' },
+    'Give data that reaches them, leave them out with --except, or give a number with --sinks.',
   )
 }
 

@@ -168,7 +168,7 @@ export function isNamed(pattern: NamePattern | undefined, name: string): boolean
 }
 
 export function sinkOf(sink: number | SinkOf): number | SinkOf {
-  if (typeof sink === 'function') return (site) => checkedSink(sink(site))
+  if (typeof sink === 'function') return (site, found) => checkedSink(sink(site, found))
   return checkedSink(sink)
 }
 

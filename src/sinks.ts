@@ -1,16 +1,16 @@
 /** The sinks of a conversion: chosen by the user, or head by head from what calibration saw of the rows of attention. */
 import type { Site } from './attention/index.ts'
-import type { CalibrationTable, HeadRows, Outliers, SinkTarget } from './calibrate/index.ts'
+import type { CalibrationTable, Outliers, SinkTarget } from './calibrate/index.ts'
 import type { DataSource } from './data/index.ts'
-import { sinkDrift, sinkUnobserved, sinkWithoutCalibration, usage } from './errors.ts'
+import { sinkWithoutCalibration, usage } from './errors.ts'
 import { split } from './held-out.ts'
-import type { Model } from './ir/index.ts'
+import type { Model, Value } from './ir/index.ts'
 import type { ConvertOptions } from './options.ts'
 import { sinkOf } from './options.ts'
-import { ConversionRefused } from './refused.ts'
 import type { MeasuredChange, MeasuredOutliers, OutlierFigures, ReportDocument, SiteChange } from './report/index.ts'
 import { changeEntry } from './report/index.ts'
 import type { HeadScaleOf, SinkOf } from './rewrite/index.ts'
+import { noted, notVerified } from './sink-checks.ts'
 
 /** What sinks there will be, and what they are known to change. */
 export interface SinkPlan {
@@ -21,9 +21,16 @@ export interface SinkPlan {
   readonly headScale: HeadScaleOf | undefined
   readonly calibration: Calibration | undefined
   /** What the sink of a converted site changes, by the rows that were seen; undefined for a site that was not observed. */
-  changeOf(site: { readonly output: string; readonly sink: SiteSink }): SiteChange | undefined
+  changeOf(site: ConvertedSite): SiteChange | undefined
   /** The report with what calibration saw, and what follows from it. */
   describe(document: ReportDocument): ReportDocument
+}
+
+interface ConvertedSite {
+  /** The path of its graph, and the value it was found by. */
+  readonly graph: string
+  readonly output: string
+  readonly sink: SiteSink
 }
 
 export type SiteSink = number | readonly number[] | null
@@ -57,31 +64,32 @@ export async function planSinks(model: Model, options: ConvertOptions): Promise<
       describe: (document) => document,
     }
   }
-  const [{ calibratedSink, changeOf }, { calibrationEntry }, { observedEntry }] = await Promise.all([
+  const [{ rowsBySite }, { calibrationEntry }, { observedEntry }] = await Promise.all([
     import('./calibrate/index.ts'),
     import('./report/calibration.ts'),
     import('./report/observed.ts'),
   ])
-  const seen = new Map(calibration.table.sites.map((site) => [site.output, site.logsumexp]))
+  const seen = rowsBySite(calibration.table)
   const target: SinkTarget = { maxChange: options.maxChange, quantile: options.sinkQuantile }
-  const calibrated: SinkOf = (site) => {
-    const heads = rowsOf(site, model, seen)?.map((head) => calibratedSink(head, target))
-    return heads === undefined ? 0 : complete(heads)
+  const calibrated: SinkOf = (site, found) => {
+    const sinks = seen(site.graphPath, found.name)?.sinks(target)
+    return sinks === undefined ? 0 : fitting(complete(sinks), site)
   }
   const fixedSink = sink === 'zero' || sink === 'calibrated' ? 0 : sink
-  const scaleOf: HeadScaleOf = (site) => {
-    const heads = rowsOf(site, model, seen)?.map((head, i) => changeOf(head, sinkAt(fixedSink, site, i)))
-    return heads?.map((change) => 1 / (change?.gate ?? 1))
+  const scaleOf: HeadScaleOf = (site, found) => {
+    if (site.graph !== model.graph) return undefined
+    const changes = seen('', found.name)?.changes((head) => sinkAt(fixedSink, site, found, head))
+    return changes?.map((change) => 1 / (change?.gate ?? 1))
   }
   return {
     words: words(sink, true),
     sink: sink === 'calibrated' ? calibrated : fixed(sink),
     headScale: options.foldScale ? scaleOf : undefined,
     calibration,
-    changeOf({ output, sink: given }) {
-      const heads = seen.get(output)
-      if (heads === undefined || given === null) return undefined
-      const changes = heads.map((head, i) => changeOf(head, typeof given === 'number' ? given : given[i]))
+    changeOf({ graph, output, sink: given }) {
+      const rows = seen(graph, output)
+      if (!rows?.isSeen || given === null) return undefined
+      const changes = rows.changes((head) => (typeof given === 'number' ? given : (given[head] as number)))
       const gates = changes.map((change) => change?.gate ?? 1)
       const worst = gates.indexOf(Math.min(...gates))
       return {
@@ -95,12 +103,14 @@ export async function planSinks(model: Model, options: ConvertOptions): Promise<
       const { table, data } = calibration
       const warnings = table.data.synthetic ? [{ code: 'synthetic', message: syntheticData }] : []
       const path = options.calibration ?? data?.manifest.files[0]?.name ?? null
+      const entry = calibrationEntry(path, table, target)
       return {
         ...document,
-        calibration: calibrationEntry(path, table, target),
+        sites: sink === 'calibrated' ? document.sites.map((site) => noted(site, entry)) : document.sites,
+        calibration: entry,
         change: changeEntry(document.sites, null),
         ...(options.observations && { observed: observedEntry(table, model.graph) }),
-        warnings: [...document.warnings, ...warnings],
+        warnings: [...document.warnings, ...warnings, ...(sink === 'calibrated' ? [] : notVerified(document, entry))],
       }
     },
   }
@@ -120,15 +130,6 @@ function fixed(sink: NonNullable<ConvertOptions['sink']>): number | SinkOf {
   return sinkOf(typeof sink === 'string' ? 0 : sink)
 }
 
-/** The rows of a site of the main graph; only those are observed. */
-function rowsOf(
-  site: Site,
-  model: Model,
-  seen: ReadonlyMap<string, readonly HeadRows[]>,
-): readonly HeadRows[] | undefined {
-  return site.graph === model.graph ? seen.get(site.output.name) : undefined
-}
-
 /** A head that saw no row but hidden ones takes the lowest sink of its neighbours: it changes least. */
 function complete(sinks: readonly (number | undefined)[]): number | readonly number[] {
   const known = sinks.filter((sink) => sink !== undefined)
@@ -137,8 +138,14 @@ function complete(sinks: readonly (number | undefined)[]): number | readonly num
   return all.length === 1 ? (all[0] as number) : all
 }
 
-function sinkAt(sink: number | SinkOf, site: Site, head: number): number {
-  const given = typeof sink === 'function' ? sink(site) : sink
+/** One sink for all heads where the heads that were seen are not to be told apart in the site as it is now: the lowest. */
+function fitting(sinks: number | readonly number[], { heads, verdict }: Site): number | readonly number[] {
+  if (typeof sinks === 'number' || verdict.kind !== 'attention' || heads?.count === sinks.length) return sinks
+  return Math.min(...sinks)
+}
+
+function sinkAt(sink: number | SinkOf, site: Site, found: Value, head: number): number {
+  const given = typeof sink === 'function' ? sink(site, found) : sink
   return typeof given === 'number' ? given : (given[head] as number)
 }
 
@@ -184,24 +191,6 @@ async function calibrationFor(model: Model, options: ConvertOptions): Promise<Ca
     onProgress: ({ done, total }) => onProgress?.('calibrate', done, total),
   })
   return { table, data }
-}
-
-/** Below this mean factor the output of a head is no longer what the model was trained to give. */
-const leastGate = 0.97
-
-/** Heads of a model trained with softmax must not fade because nobody looked. Throws {@link ConversionRefused}. */
-export function refuseDrift(document: ReportDocument, { acceptDrift }: ConvertOptions): void {
-  const { sites, sink, calibration } = document
-  if (calibration === undefined) return
-  const converted = sites.filter((site) => site.converted)
-  const unobserved = converted.filter((site) => site.change === null).map((site) => site.node)
-  if (sink === 'calibrated' && unobserved.length > 0) throw new ConversionRefused(sinkUnobserved(unobserved), document)
-  if (acceptDrift) return
-  const drifting = converted.flatMap(({ node, change }) => {
-    const heads = [...(change?.heads ?? []).entries()].filter(([, gate]) => gate < leastGate)
-    return heads.length > 0 ? [{ node, heads }] : []
-  })
-  if (drifting.length > 0) throw new ConversionRefused(sinkDrift(drifting, leastGate), document)
 }
 
 /** The report with what was measured of the change. */

@@ -92,8 +92,8 @@ function apply(pass: Pass, model: Model, c: PassCase): number {
 
 /** Puts the definition of Softmax1 in the place of every attention softmax: what a pass that changes the maths must equal. */
 function convertByDefinition(model: Model, { settings }: PassCase): void {
-  const sink: PassContext['sink'] =
-    typeof settings.sink === 'function' ? settings.sink : () => (settings.sink as number) ?? 0
+  const { sink: given = 0 } = settings
+  const sink: PassContext['sink'] = (site) => (typeof given === 'function' ? given(site, site.output) : given)
   for (const site of findSites(model, settings.policies)) {
     if (site.verdict.kind !== 'attention') continue
     insertSoftmax1(site, sink(site))

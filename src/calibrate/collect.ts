@@ -48,7 +48,7 @@ export interface Pace {
  * Runs a copy of the model that observes itself over data, one sample after the other, and keeps what quantization and
  * sinks can need; no activation leaves the process it was made in. The model is not changed.
  *
- * Nested graphs and function bodies are not observed. Throws `calibration-not-finite`, and for a table to go on with
+ * Of nested graphs and function bodies only attention is observed. Throws `calibration-not-finite`, and for a table to go on with
  * `calibration-stale` and `calibration-unlike`.
  */
 export async function collect(
@@ -175,7 +175,11 @@ class Collection {
       const watched = instrument(copy, this.#head.watching, only)
       return withSession(copy, { ...options, reducer, ...(signal && { signal }) }, (session) =>
         use(async ({ index, feeds }) => {
-          const reduced = (await session.reduce(feedsFor(session, feeds), watched.fetches, watched.plan)) as Reduced
+          // A model without anything to observe is not asked for anything.
+          const reduced =
+            watched.fetches.length === 0
+              ? nothing
+              : ((await session.reduce(feedsFor(session, feeds), watched.fetches, watched.plan)) as Reduced)
           this.#memory = reduced.memory
           return observe(index, reduced, watched)
         }),
@@ -195,5 +199,7 @@ class Collection {
     onProgress?.({ done, total: this.#data.size, now: done - this.#known.size, memory: this.#memory })
   }
 }
+
+const nothing: Reduced = { vector: new Float32Array(0), histograms: [], moments: [], memory: 0 }
 
 type Look = (sample: Sample) => Promise<Observation>

@@ -1,12 +1,15 @@
-import type { Heads, Site } from '../attention/index.ts'
+import type { Site } from '../attention/index.ts'
 import type { Graph, Model, Value } from '../ir/index.ts'
-import { dtypes } from '../ir/index.ts'
-import { dtypeOf, rankOf } from '../ops/index.ts'
-import { Ops } from '../rewrite/index.ts'
+import { dtypes, Tensor } from '../ir/index.ts'
+import { dtypeOf, Facts } from '../ops/index.ts'
+import type { Ops } from '../rewrite/index.ts'
 import type { Plan } from './elements.js'
 import type { ChannelLayout, ObservedValue } from './observed.ts'
 import { observedSites, observedValues } from './observed.ts'
 import type { Granularity } from './observers/moments.ts'
+import { opsAtEnd } from './outlets.ts'
+import type { WatchedSite } from './site-gauge.ts'
+import { endOfSite, SiteGauge } from './site-gauge.ts'
 
 export interface Watching {
   /** Every float that depends on the input, not only what quantization can need. */
@@ -32,15 +35,6 @@ export interface WatchedValue {
   readonly element: number | undefined
 }
 
-/** A site whose rows are observed. Its part of the vector: the `rank` sizes of the rows, then L of every row. */
-export interface WatchedSite {
-  readonly node: string
-  /** The name of the probabilities: the identity of a site. */
-  readonly output: string
-  readonly heads: Heads | undefined
-  readonly rank: number
-}
-
 /** What was added to a graph, and how to read what comes of it: first the parts of the values, then those of the sites. */
 export interface Instrumentation {
   readonly values: readonly WatchedValue[]
@@ -52,9 +46,8 @@ export interface Instrumentation {
 
 /**
  * Adds to the main graph what observes it. The graph reduces its own values, over everything but channels, and all numbers
- * leave it as one vector: an output costs more than the node that made it. Of attention scores it gives
- * `L = max(x) - ln(max(softmax(x)))`, which needs no exponential. No shape is declared: a runtime may choose other kernels
- * where it knows more.
+ * leave it as one vector: an output costs more than the node that made it. L of the rows of attention comes out of nested
+ * graphs and functions too. No shape is declared: a runtime may choose other kernels where it knows more.
  *
  * ONNX Runtime orders nodes depth first from the last one, inputs with the highest index first. So what observes the start
  * of the graph is added last, and the vector after it: every value is reduced as soon as it is there, and its memory is free
@@ -68,26 +61,31 @@ export function instrument(
   { all, histograms, moments }: Watching,
   only?: ReadonlySet<string>,
 ): Instrumentation {
+  const facts = new Facts()
   // Sites first: they would be found differently in a graph with more readers.
-  const attention = observedSites(model)
+  const attention = observedSites(model, facts)
   const gauge = new Gauge(model)
   const fetches = (name: string) => (histograms || moments !== undefined) && (only?.has(name) ?? true)
   const observed = observedValues(model, all)
   const position = new Map([...model.graph.nodes()].map((node, i) => [node, i] as const))
   const at = ({ producer }: Value) => (producer === undefined ? -1 : (position.get(producer) ?? -1))
+  const watched = new Map<Site, WatchedSite[]>()
+  const rows = new SiteGauge(attention, facts)
   const tasks = [
     ...observed.map((value) => ({
       at: at(value.value),
       run: () => gauge.statisticsOf(value, fetches(value.value.name)),
     })),
-    ...attention.map((site) => ({ at: at(site.output), run: () => gauge.logsumexp(site) })),
+    ...attention.map((site) => ({ at: at(site.output), run: () => watched.set(site, rows.watch(site)) })),
   ]
   for (const task of tasks.toSorted((a, b) => b.at - a.at)) task.run()
+  const sites = attention.flatMap((site) => watched.get(site) ?? [])
   const values = placed(observed, fetches)
   const vector = gauge.vector(
     observed.map(({ value }) => value),
-    attention.map(({ output }) => output),
+    sites.flatMap((site) => rows.partOf(site) ?? []),
   )
+  rows.finish()
   const elements = values
     .filter(({ element }) => element !== undefined)
     .map(({ name, at, count }) => ({ output: gauge.elementsOf(name), at, channels: count }))
@@ -98,10 +96,6 @@ export function instrument(
     granularity: moments ?? 'tensor',
   }
   const names = [...new Set([vector, ...elements.map(({ output }) => output)])].filter((name) => name !== undefined)
-  const sites = attention.map(({ node, output, input, heads }) => {
-    const rank = rankOf(input as Value)
-    return { node: node.label, output: output.name, heads: rank === undefined ? undefined : heads, rank: rank ?? 1 }
-  })
   return { values, sites, fetches: names, plan }
 }
 
@@ -118,25 +112,23 @@ function placed(observed: readonly ObservedValue[], fetches: (name: string) => b
   })
 }
 
-/** Builds the observing nodes at the end of a graph. */
+/** Builds the observing nodes of values at the end of a graph. */
 class Gauge {
   readonly #graph: Graph
   readonly #op: Ops
-  /** The parts of the vector: of values, and of sites by their probabilities. */
   readonly #statistics = new Map<Value, Value>()
-  readonly #rows = new Map<Value, Value>()
   /** By the name of a value: an output with its elements. */
   readonly #elements = new Map<string, string>()
 
   constructor(model: Model) {
     this.#graph = model.graph
-    this.#op = new Ops({ graph: model.graph, before: undefined, name: 'outeffhop/calibrate', opset: model.opset })
+    this.#op = opsAtEnd(model.graph)
   }
 
   /** Extremes and sums of a value, and an output with its elements where `fetch` asks for one. */
   statisticsOf({ value, channels }: ObservedValue, fetch: boolean): void {
     const op = this.#op
-    const x = this.#single(value, value)
+    const x = dtypeOf(value) === dtypes.float ? value : op.Cast(value, dtypes.float)
     const [reduced, axes] = layOut(x, channels, op)
     const keep = channels === undefined
     const extremes = [op.Reduce('Max', reduced, axes, keep), op.Reduce('Min', reduced, axes, keep)]
@@ -145,33 +137,19 @@ class Gauge {
     if (fetch) this.#elements.set(value.name, this.#output(x))
   }
 
-  logsumexp({ input, output, axis }: Site): void {
-    const op = this.#op
-    const scores = input as Value
-    const rank = rankOf(scores)
-    const along = rank === undefined ? axis : rank + axis
-    const rows = op.Sub(op.ReduceMax(scores, along), op.Log(op.ReduceMax(output, along)))
-    const l = this.#single(rows, scores)
-    const flat = op.Reshape(l, op.ints([-1]))
-    this.#rows.set(output, op.Concat([op.Cast(op.Shape(rank === undefined ? flat : l), dtypes.float), flat], 0))
-  }
-
-  /** The name of the output with all parts. */
+  /** The name of the output with all parts; `sites` are those of the sites. */
   vector(values: readonly Value[], sites: readonly Value[]): string | undefined {
+    const op = this.#op
+    const end = (): Value => op.constant(Tensor.of(dtypes.float, [1], [endOfSite]))
     const parts = [
       ...values.map((value) => this.#statistics.get(value) as Value),
-      ...sites.map((site) => this.#rows.get(site) as Value),
+      ...sites.flatMap((site) => [site, end()]),
     ]
-    return parts.length === 0 ? undefined : this.#output(this.#op.Concat(parts, 0))
+    return parts.length === 0 ? undefined : this.#output(op.Concat(parts, 0))
   }
 
   elementsOf(name: string): string {
     return this.#elements.get(name) as string
-  }
-
-  /** In single precision, which `like` tells whether it is already. */
-  #single(value: Value, like: Value): Value {
-    return dtypeOf(like) === dtypes.float ? value : this.#op.Cast(value, dtypes.float)
   }
 
   #output(value: Value): string {

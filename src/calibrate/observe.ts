@@ -1,7 +1,10 @@
 import type { Bins, Moments } from './elements.js'
 import type { Instrumentation, WatchedValue } from './instrument.ts'
-import { logsumexpOfSample } from './observers/logsumexp.ts'
+import type { HeadRowsSum } from './observers/logsumexp.ts'
+import { addHeadRows, logsumexpOfSample, noRows } from './observers/logsumexp.ts'
 import { noRanges } from './observers/ranges.ts'
+import type { WatchedSite } from './site-gauge.ts'
+import { endOfSite } from './site-gauge.ts'
 import type { Sight, SiteState, ValueState } from './table.ts'
 
 /** What comes of a run: the vector that {@link instrument} made the graph give, and what was counted of elements. */
@@ -34,13 +37,28 @@ export function observe(sample: number, reduced: Reduced, { values, sites }: Ins
     states.set(watched.name, state)
     end = watched.at + 3 * watched.count + watched.rank
   }
-  const rows = sites.map(({ node, output, heads, rank }): SiteState => {
-    const dims = [...reduced.vector.subarray(end, end + rank)]
-    const data = reduced.vector.subarray(end + rank, end + rank + sizeOf(dims))
-    end += rank + data.length
-    return { node, output, heads, logsumexp: logsumexpOfSample(data, dims, heads) }
+  const rows = sites.map((site): SiteState => {
+    const { state, next } = stateOfSite(site, reduced.vector, end)
+    end = next
+    return state
   })
   return { samples: [sample], skipped: [], values: states, sites: rows, spoiled, bytes }
+}
+
+/** Reads the part of a site, and where the next begins. */
+function stateOfSite(site: WatchedSite, vector: Float32Array, start: number): { state: SiteState; next: number } {
+  if (site.unobserved !== undefined) return { state: { ...site, logsumexp: [] }, next: start }
+  const logsumexp: HeadRowsSum[] = Array.from({ length: site.heads?.count ?? 1 }, () => noRows)
+  let at = start
+  while (at < vector.length && vector[at] !== endOfSite) {
+    const rank = vector[at] as number
+    const dims = [...vector.subarray(at + 1, at + 1 + rank)]
+    const data = vector.subarray(at + 1 + rank, at + 1 + rank + sizeOf(dims))
+    for (const [head, rows] of logsumexpOfSample(data, dims, site.heads).entries())
+      logsumexp[head] = addHeadRows(logsumexp[head] ?? noRows, rows)
+    at += 1 + rank + data.length
+  }
+  return { state: { ...site, logsumexp }, next: at + 1 }
 }
 
 function sizeOf(dims: ArrayLike<number>): number {

@@ -43,11 +43,9 @@ export function observedValues(model: Model, all: boolean): ObservedValue[] {
   )
 }
 
-/** Attention of the main graph whose scores and probabilities are values: where a sink could be given. */
-export function observedSites(model: Model): Site[] {
-  return findSites(model).filter(
-    ({ graph, input, verdict }) => graph === model.graph && input !== undefined && verdict.kind === 'attention',
-  )
+/** Attention, fused and not, of all graphs: where a sink could be given. */
+export function observedSites(model: Model, facts: Facts): Site[] {
+  return findSites(model, {}, facts).filter(({ verdict: { kind } }) => kind === 'attention' || kind === 'fused')
 }
 
 /** The values a node multiplies with a weight, and their channels. */

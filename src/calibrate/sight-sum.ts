@@ -17,6 +17,7 @@ export class SightSum implements Sight {
   readonly skipped: SkippedSample[] = []
   readonly values = new Map<string, ValueSum>()
   readonly sites: SiteSum[] = []
+  readonly #bySite = new Map<string, SiteSum>()
 
   /** Adds what was seen in other samples; the part is left as it is. */
   add({ samples, skipped, values, sites }: Sight): void {
@@ -27,13 +28,22 @@ export class SightSum implements Sight {
       sum.add(part)
       this.values.set(name, sum)
     }
-    for (const [i, part] of sites.entries()) {
-      this.sites[i] ??= { ...part, logsumexp: part.logsumexp.map(() => noRows) }
-      const { logsumexp } = this.sites[i]
+    for (const part of sites) {
+      const { logsumexp } = this.#siteOf(part)
       for (const [head, rows] of part.logsumexp.entries()) {
         logsumexp[head] = addHeadRows(logsumexp[head] ?? noRows, rows)
       }
     }
+  }
+
+  #siteOf(part: SiteState): SiteSum {
+    const key = [part.graph, part.output, part.call].join('\n')
+    const known = this.#bySite.get(key)
+    if (known) return known
+    const sum = { ...part, logsumexp: part.logsumexp.map(() => noRows) }
+    this.#bySite.set(key, sum)
+    this.sites.push(sum)
+    return sum
   }
 }
 

@@ -53,8 +53,13 @@ interface HistogramJson {
 }
 
 interface SiteJson {
+  /** Left out for the main graph. */
+  readonly graph?: string
   readonly node: string
   readonly output: string
+  /** Left out outside of functions. */
+  readonly call?: string
+  readonly unobserved?: string
   readonly heads: Heads | null
   /** A histogram of ln Σ exp(score) for each head. */
   readonly logsumexp: readonly { readonly rows: HistogramJson; readonly masked: number }[]
@@ -68,10 +73,7 @@ export function tableToJson(table: CalibrationTable): string {
     settings: { all: watching.all, histograms: watching.histograms, moments: watching.moments ?? null },
     ...{ complete: isComplete, samples, skipped },
     values: Object.fromEntries(Array.from(values, ([name, state]) => [name, valueJson(state, samples)])),
-    sites: sites.map(({ node, output, heads = null, logsumexp }) => ({
-      ...{ node, output, heads },
-      logsumexp: logsumexp.map(({ rows, masked }) => ({ rows: histogramJson(rows), masked })),
-    })),
+    sites: sites.map(siteJson),
   }
   return `${JSON.stringify(json)}\n`
 }
@@ -150,9 +152,20 @@ function histogramFrom({ exponent, first, counts }: HistogramJson): Histogram {
   return { exponent, first, counts: Float64Array.from(counts) }
 }
 
-function siteState({ node, output, heads, logsumexp }: SiteJson): SiteState {
+function siteJson({ graph, node, output, call, heads, logsumexp, unobserved }: SiteState): SiteJson {
   return {
-    ...{ node, output, heads: heads ?? undefined },
+    ...(graph !== '' && { graph }),
+    ...{ node, output },
+    ...(call !== '' && { call }),
+    heads: heads ?? null,
+    logsumexp: logsumexp.map(({ rows, masked }) => ({ rows: histogramJson(rows), masked })),
+    ...(unobserved !== undefined && { unobserved }),
+  }
+}
+
+function siteState({ graph = '', node, output, call = '', heads, logsumexp, unobserved }: SiteJson): SiteState {
+  return {
+    ...{ graph, node, output, call, heads: heads ?? undefined, unobserved },
     logsumexp: logsumexp.map(({ rows, masked }) => ({ rows: histogramFrom(rows), masked })),
   }
 }

@@ -19,15 +19,25 @@ export interface ValueState {
   readonly moments?: Moments | undefined
 }
 
-/** What was seen of the rows of one attention. */
-export interface SiteState {
-  readonly node: string
-  /** The name of the probabilities: the identity of a site. */
+/** Which attention rows are of. */
+export interface SiteName {
+  /** `''` for the main graph, else the path of the nested graph or function. */
+  readonly graph: string
+  /** The name of the probabilities, or of what a fused operator gives: with the graph, the identity of a site. */
   readonly output: string
+  /** The calls that lead to the function it is in, the outermost first; `''` outside of functions. */
+  readonly call: string
+}
+
+/** What was seen of the rows of one attention. */
+export interface SiteState extends SiteName {
+  readonly node: string
   /** Undefined where they are not known: then all rows are of one. */
   readonly heads: Heads | undefined
   /** Of every head. */
   readonly logsumexp: readonly HeadRows[]
+  /** Why no rows could be seen: goes on a sentence that begins with the name of the site. */
+  readonly unobserved?: string | undefined
 }
 
 /** What was seen in some samples. */

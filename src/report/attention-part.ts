@@ -7,10 +7,15 @@ export function attentionOf(
   run: ReportDocument | undefined,
   calibration: CalibrationDocument | undefined,
 ): AttentionPart | null {
-  const observed = run?.calibration?.sites ?? calibration?.sites ?? []
+  const all = run?.calibration?.sites ?? calibration?.sites ?? []
+  const observed = all.filter(({ unobserved }) => unobserved === null)
   if (observed.length === 0) return null
-  const given = new Map(run?.sites.filter(({ graph }) => graph === '').map((site) => [site.node, site]))
-  return { sites: observed.map((site) => ({ ...site, heads: headsOf(site, given.get(site.node)) })) }
+  const given = new Map(run?.sites.map((site) => [keyOf(site), site]))
+  return { sites: observed.map((site) => ({ ...site, heads: headsOf(site, given.get(keyOf(site))) })) }
+}
+
+function keyOf({ graph, node }: Pick<SiteEntry, 'graph' | 'node'>): string {
+  return `${graph}\n${node}`
 }
 
 function headsOf({ heads }: SiteCalibration, site: SiteEntry | undefined): AttentionHead[] {

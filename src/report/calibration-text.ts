@@ -41,14 +41,17 @@ function siteLines(sites: readonly SiteCalibration[], paint: Paint): string[] {
     titles.map((text) => ({ text, paint: paint.faint })),
     ...shown.map((site) => cells(site, paint)),
   ])
-  const lines = rows.flatMap((row, i) => [
-    row,
-    ...(i === 0 ? [] : changedHeads(shown[i - 1] as SiteCalibration, paint)),
-  ])
+  const lines = rows.flatMap((row, i) => [row, ...(i === 0 ? [] : remarks(shown[i - 1] as SiteCalibration, paint))])
   if (sites.length > shown.length) {
     lines.push(paint.faint(`  and ${count(sites.length - shown.length, 'more site')}: --json lists all`))
   }
   return lines
+}
+
+function remarks(site: SiteCalibration, paint: Paint): string[] {
+  const call = site.call === null ? [] : [paint.faint(`      in the call ${site.call}`)]
+  const why = site.unobserved === null ? [] : [paint.warn(`      not observed: it ${site.unobserved}`)]
+  return [...call, ...why, ...changedHeads(site, paint)]
 }
 
 function cells({ node, perHead, heads }: SiteCalibration, paint: Paint): Cell[] {

@@ -27,7 +27,13 @@ export interface HeadEntry {
 }
 
 export interface SiteCalibration {
+  /** `''` for the main graph, else the path of the nested graph or function. */
+  readonly graph: string
   readonly node: string
+  /** The calls that lead to the function it is in; null outside of functions. */
+  readonly call: string | null
+  /** Why no rows were seen: goes on a sentence that begins with the name of the node. Null where some were. */
+  readonly unobserved: string | null
   /** Whether `heads` are those of the model; when they are not known, all rows are in one entry. */
   readonly perHead: boolean
   readonly heads: readonly HeadEntry[]
@@ -116,11 +122,20 @@ function outliersIn(
 }
 
 function describeSites(sites: readonly SiteState[], target?: SinkTarget): SiteCalibration[] {
-  return sites.map(({ node, heads, logsumexp }) => ({
-    node,
+  return sites.map(({ graph, node, call, heads, logsumexp, unobserved }) => ({
+    ...{ graph, node },
+    call: call === '' ? null : call,
+    unobserved: unobserved ?? (isReached(logsumexp) ? null : notReached),
     perHead: heads !== undefined,
     heads: logsumexp.map((head) => describeHead(head, target)),
   }))
+}
+
+/** Of a branch that no sample takes, or a loop without a step. */
+const notReached = 'was reached by no sample'
+
+function isReached(heads: readonly HeadRows[]): boolean {
+  return heads.some(({ rows, masked }) => rows.counts.length + masked > 0)
 }
 
 function describeHead(head: HeadRows, target: SinkTarget | undefined): HeadEntry {

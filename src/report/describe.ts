@@ -27,7 +27,7 @@ export interface RunFacts extends PipelineResult {
   readonly sink: string | number
   /** What the sink of a converted site changes, where that is known. */
   readonly changeOf?:
-    | ((site: { readonly output: string; readonly sink: SiteReport['sink'] }) => SiteChange | undefined)
+    | ((site: Pick<SiteReport, 'graph' | 'sink'> & { readonly output: string }) => SiteChange | undefined)
     | undefined
 }
 
@@ -35,7 +35,7 @@ export interface RunFacts extends PipelineResult {
 export function describeRun(command: ReportDocument['command'], facts: RunFacts): ReportDocument {
   const { model, target, report, runs } = facts
   const sites = Array.from(report.sites, ([output, site]) => {
-    const change = site.converted ? facts.changeOf?.({ output: output.name, sink: site.sink }) : undefined
+    const change = site.converted ? facts.changeOf?.({ ...site, output: output.name }) : undefined
     return siteEntry(site, change ?? null)
   })
   const { runtime, provider } = report

@@ -74,6 +74,8 @@ export interface AttentionPart {
 
 export interface AttentionSite {
   readonly node: string
+  /** The calls that lead to the function it is in; null outside of functions. */
+  readonly call: string | null
   /** Whether heads are known; when they are not, all rows are in one. */
   readonly perHead: boolean
   readonly heads: readonly AttentionHead[]

@@ -11,9 +11,8 @@ export { planZeroKey } from './forms/zero-key.ts'
 export type { Expansion, InPlacePlan, InPlaceRefusal, Unsupported } from './fused/index.ts'
 export {
   convertInPlace,
-  expandMergedAttention,
-  expandMultiHeadAttention,
-  expandOnnxAttention,
+  expandFused,
+  isExpandable,
   planInPlace,
   replaceNode,
   SharedValues,

@@ -1,5 +1,5 @@
 import type { Site } from '../attention/index.ts'
-import type { Model } from '../ir/index.ts'
+import type { Model, Value } from '../ir/index.ts'
 import type { Facts } from '../ops/index.ts'
 import type { Quantization } from '../quantize/index.ts'
 import type { Form, TargetChoice } from '../targets/index.ts'
@@ -31,11 +31,14 @@ export type Switch = 'optimize'
 export const precisions = ['float16', 'bfloat16'] as const
 export type Precision = (typeof precisions)[number]
 
-/** The logit added to the denominator of a site: one number, or one per head. 0 is Softmax1. */
-export type SinkOf = (site: Site) => number | readonly number[]
+/**
+ * The logit added to the denominator of a site: one number, or one per head. 0 is Softmax1. `found` is the value the site
+ * was found by, which is another one where a rewrite moved its normaliser.
+ */
+export type SinkOf = (site: Site, found: Value) => number | readonly number[]
 
 /** What each head of a site is to be multiplied by, one number for all heads where they are not told apart; undefined where it is not known. */
-export type HeadScaleOf = (site: Site) => readonly number[] | undefined
+export type HeadScaleOf = (site: Site, found: Value) => readonly number[] | undefined
 
 /** What a pass is given besides the model. */
 export interface PassContext<O extends OptionSet = OptionSet> {
@@ -45,9 +48,9 @@ export interface PassContext<O extends OptionSet = OptionSet> {
   readonly sites: readonly Site[]
   /** Shapes and constants, of the model as it was before the pass. */
   readonly facts: Facts
-  readonly sink: SinkOf
+  readonly sink: (site: Site) => number | readonly number[]
   /** Undefined: no head is multiplied. */
-  readonly headScale: HeadScaleOf | undefined
+  readonly headScale: ((site: Site) => readonly number[] | undefined) | undefined
   /** Take this form wherever its conditions hold, before the target's own order. */
   readonly form: Form | undefined
   /** The oldest default-domain opset the result may have; undefined leaves it. */

@@ -1,4 +1,4 @@
-import type { Policies } from '../attention/index.ts'
+import type { Policies, Site } from '../attention/index.ts'
 import { bug, ConvertError } from '../errors.ts'
 import type { Model } from '../ir/index.ts'
 import { isSorted, verify } from '../ir/index.ts'
@@ -50,7 +50,7 @@ export interface PipelineResult {
 /** Runs passes in the order of the stages (and of the list within a stage), and verifies the model after each stage. */
 export function runPipeline(model: Model, passes: readonly Pass[], settings: PipelineSettings): PipelineResult {
   const report = settings.report ?? new Report()
-  const { sink = 0 } = settings
+  const { sink = 0, headScale } = settings
   const sinkOf = typeof sink === 'function' ? sink : () => sink
   const analysis = new Analysis(model, settings.policies ?? {})
   const runs: PassRun[] = []
@@ -62,8 +62,8 @@ export function runPipeline(model: Model, passes: readonly Pass[], settings: Pip
       const start = performance.now()
       const context = {
         target: settings.target,
-        sink: sinkOf,
-        headScale: settings.headScale,
+        sink: (site: Site) => sinkOf(site, report.foundBy(site)),
+        headScale: headScale && ((site: Site) => headScale(site, report.foundBy(site))),
         form: settings.form,
         opset: settings.opset,
         precision: settings.precision,

@@ -44,7 +44,7 @@ export class Report {
 
   /** Adds a site as detection saw it. Known sites keep what is already written. */
   add(site: Site): SiteReport {
-    const known = this.sites.get(this.#found.get(site.output) ?? site.output)
+    const known = this.sites.get(this.foundBy(site))
     if (known) return known
     const entry: SiteReport = {
       node: site.node.label,
@@ -63,6 +63,11 @@ export class Report {
     }
     this.sites.set(site.output, entry)
     return entry
+  }
+
+  /** The value a site was found by, whatever moved its normaliser since. */
+  foundBy({ output }: Site): Value {
+    return this.#found.get(output) ?? output
   }
 
   /** A rewrite moved the normaliser of a site: the site is now known by another value as well. */

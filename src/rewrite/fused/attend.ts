@@ -26,8 +26,10 @@ export interface AttentionValues {
   readonly raw: Value
   /** After the soft cap. */
   readonly capped: Value
-  /** After the bias: what enters the softmax. */
+  /** After the bias. */
   readonly scores: Value
+  /** The same in the type the softmax is computed in. */
+  readonly entering: Value
   /** What the softmax gives, in the type it was computed in. */
   readonly normalised: Value
   /** The same in the element type. */
@@ -45,11 +47,12 @@ export function attend(bench: Workbench, inputs: AttentionInputs): AttentionValu
   const capped = cap ? op.Mul(op.Tanh(op.Div(raw, cap)), cap) : raw
   const scores = bias ? op.Add(capped, bias) : capped
   const cast = softmaxType !== dtype
-  const normalised = op.Softmax(cast ? op.Cast(scores, softmaxType) : scores, -1, 4)
+  const entering = cast ? op.Cast(scores, softmaxType) : scores
+  const normalised = op.Softmax(entering, -1, 4)
   // Declared so that later passes know it without following the graph.
   op.typed(normalised, { kind: 'tensor', dtype: softmaxType, shape: undefined })
   const probabilities = cast ? op.Cast(normalised, dtype) : normalised
-  return { raw, capped, scores, normalised, probabilities, output: op.MatMul(probabilities, v) }
+  return { raw, capped, scores, entering, normalised, probabilities, output: op.MatMul(probabilities, v) }
 }
 
 /** The query times the scale: a small tensor, and half precision does not overflow in the product. */

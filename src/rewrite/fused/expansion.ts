@@ -2,6 +2,8 @@ import type { Node, Value } from '../../ir/index.ts'
 
 /** Standard operators that compute what a fused attention operator did. */
 export interface Expansion {
+  /** What enters the softmax, in the type it is computed in: [B, H, S, T]. */
+  readonly scores: Value
   /** The output of the softmax: the site an expanded operator has become. */
   readonly normalised: Value
   /** A value for each output of the operator; `undefined` for those nobody asked for. */

@@ -51,7 +51,7 @@ export function expandMergedAttention(node: Node, bench: Workbench): Expansion |
   const bias = sumOf(bench, padding, node.input(inputs.attentionBias))
   const result = attend(bench, { q, k, v, scale, bias })
   const present = node.output(1) && op.Concat([op.Unsqueeze(k, [0]), op.Unsqueeze(v, [0])], 0)
-  return { normalised: result.normalised, outputs: [bench.mergeHeads(result.output), present] }
+  return { scores: result.entering, normalised: result.normalised, outputs: [bench.mergeHeads(result.output), present] }
 }
 
 /** Hidden sizes of q, k and v: given, or thirds of the weights. */

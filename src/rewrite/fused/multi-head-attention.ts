@@ -57,6 +57,7 @@ export function expandMultiHeadAttention(node: Node, bench: Workbench): Expansio
     bias: sumOf(bench, padding, node.input(multiHeadInputs.attentionBias)),
   })
   return {
+    scores: result.entering,
     normalised: result.normalised,
     outputs: [
       bench.mergeHeads(result.output),

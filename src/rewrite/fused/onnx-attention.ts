@@ -57,6 +57,7 @@ export function expandOnnxAttention(node: Node, bench: Workbench): Expansion | U
   })
   const shown = [result.raw, result.capped, result.scores, result.probabilities]
   return {
+    scores: result.entering,
     normalised: result.normalised,
     outputs: [
       packed ? bench.mergeHeads(result.output) : result.output,

@@ -34,8 +34,14 @@ interface Head extends AttentionHead {
 }
 
 function headsOf({ sites }: AttentionPart): Head[] {
-  return sites.flatMap(({ node, perHead, heads }, site) =>
-    heads.map((own, head) => ({ ...own, node, site, head, name: perHead ? String(head) : 'all' })),
+  return sites.flatMap(({ node, call, perHead, heads }, site) =>
+    heads.map((own, head) => ({
+      ...own,
+      node: labelOf({ node, call }),
+      site,
+      head,
+      name: perHead ? String(head) : 'all',
+    })),
   )
 }
 
@@ -106,8 +112,13 @@ ${drawing({
 })}`
 }
 
+/** A site of a function is one of each of its calls. */
+function labelOf({ node, call }: Pick<AttentionSite, 'node' | 'call'>): string {
+  return call === null ? node : `${node} in ${call}`
+}
+
 function siteAxis(sites: readonly AttentionSite[]) {
-  const labels = labelsOf(sites.map(({ node }) => node))
+  const labels = labelsOf(sites.map(labelOf))
   return axisY({ tickSize: 0, tickFormat: (site: number) => labels[site], label: null })
 }
 
