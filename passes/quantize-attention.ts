@@ -1,4 +1,4 @@
-import type { Site } from '../src/attention/index.ts'
+import type { Contraction, Site } from '../src/attention/index.ts'
 import type { Node, Value } from '../src/ir/index.ts'
 import { dtypes, Tensor } from '../src/ir/index.ts'
 import type { Facts } from '../src/ops/index.ts'
@@ -55,10 +55,8 @@ function operandsOf(site: Site, quantization: Quantization, facts: Facts): reado
   if (explicit === dtypes.float) return 'kernels for float8 want --float16 or --bfloat16 around them'
   if (alpha !== undefined) return 'outliers were moved through its values after they were calibrated'
   if (keep(site.node.label)) return 'it was asked to stay'
-  const query = score.node.input(score.otherInput)
-  const size = query && facts.size(query, score.otherInput === 0 ? -1 : -2)
-  if (typeof size !== 'number' || size % 16 !== 0 || size < smallestHead || size > largestHead)
-    return `kernels for float8 want heads of a multiple of 16 from ${smallestHead} to ${largestHead}, not ${size}`
+  const objection = sizeObjection(score, facts)
+  if (objection !== undefined) return objection
   const operands: Operand[] = []
   for (const { node, otherInput, dataInput } of [score, value])
     for (const port of [otherInput, dataInput]) {
@@ -73,6 +71,28 @@ function operandsOf(site: Site, quantization: Quantization, facts: Facts): reado
 
 const smallestHead = 32
 const largestHead = 256
+const fewestKeys = 32
+
+/**
+ * Why the sizes of an attention have no fused kernel for float8, where half precision may have one. A key is [T, D] behind a
+ * transpose: [D, T].
+ *
+ * Source: heads as the developer guide has them; lengths by building with TensorRT-RTX 1.7.1 for SM 8.9.
+ */
+function sizeObjection({ node, dataInput, otherInput }: Contraction, facts: Facts): string | undefined {
+  const sizeAt = (port: number, axis: number) => facts.size(node.input(port) as Value, axis)
+  const [inner, outer] = [(port: number) => (port === 0 ? -1 : -2), (port: number) => (port === 0 ? -2 : -1)]
+  const [head, queries, keys] = [
+    sizeAt(otherInput, inner(otherInput)),
+    sizeAt(otherInput, outer(otherInput)),
+    sizeAt(dataInput, outer(dataInput)),
+  ]
+  if (typeof head !== 'number' || head % 16 !== 0 || head < smallestHead || head > largestHead)
+    return `kernels for float8 want heads of a multiple of 16 from ${smallestHead} to ${largestHead}, not ${head ?? 'unknown'}`
+  if (typeof queries !== 'number' || typeof keys !== 'number')
+    return 'kernels for float8 want lengths that the model states, and its lengths are dynamic'
+  return keys < fewestKeys ? `kernels for float8 want at least ${fewestKeys} keys` : undefined
+}
 
 function probabilities(dtype: number): Affine {
   return { scale: asStored(1 / 448, dtype), zeroPoint: 0 }
