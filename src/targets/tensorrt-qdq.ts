@@ -8,30 +8,33 @@
 import type { DType, Graph, Model, Node, Tensor, Value } from '../ir/index.ts'
 import { bitsOf, dtypeName, dtypes } from '../ir/index.ts'
 
-/** Rules whose breach the parser or the builder refuses, or computes something else for. */
-export const qdqRules = [
-  'zero-point',
-  'scale-constant',
-  'scale-positive',
-  'scale-shape',
-  'scale-type',
-  'quantized-type',
-  'opset',
-  'pair',
-  'weight-constant',
-  'weight-axis',
-  'activation-per-tensor',
-  'operands',
-  'attention-float8',
-  'output-quantized',
-] as const
-export type QdqRule = (typeof qdqRules)[number]
+/**
+ * What comes of breaking each rule. `refused`: the parser or the builder says so. `unspecified`: the documents forbid it, and
+ * a builder may take it all the same, as that of TensorRT-RTX does. `slow`: it is built without the kernels that were meant.
+ */
+const severities = {
+  'zero-point': 'refused',
+  'scale-positive': 'refused',
+  'scale-shape': 'refused',
+  'quantized-type': 'refused',
+  opset: 'unspecified',
+  'scale-constant': 'unspecified',
+  'scale-type': 'unspecified',
+  pair: 'unspecified',
+  'weight-constant': 'unspecified',
+  'weight-axis': 'unspecified',
+  'activation-per-tensor': 'unspecified',
+  operands: 'slow',
+  'attention-float8': 'slow',
+  'output-quantized': 'slow',
+} as const
+
+export type QdqRule = keyof typeof severities
 
 /** One place that breaks a rule. */
 export interface QdqFinding {
   readonly rule: QdqRule
-  /** `refused`: the engine is not built, or computes something else; `slow`: it is built without the kernels meant. */
-  readonly severity: 'refused' | 'slow'
+  readonly severity: (typeof severities)[QdqRule]
   readonly node: string
   /** What is there, as a sentence without its end. */
   readonly message: string
@@ -150,7 +153,7 @@ class Checker {
     const operands = [0, 1].map((port) => node.input(port)?.producer)
     const quantized = operands.map((producer) => producer?.op === 'DequantizeLinear')
     if (quantized[0] !== quantized[1])
-      this.#find(node, 'operands', `reads one operand quantized and the other not`, bothOperands, 'slow')
+      this.#find(node, 'operands', `reads one operand quantized and the other not`, bothOperands)
     const types = operands.map((producer) => producer && quantizedTypeOf(producer))
     if (quantized[0] && quantized[1] && types[0] !== types[1] && !types.some((type) => bitsOf(type ?? 0) === 4))
       this.#find(
@@ -163,7 +166,7 @@ class Checker {
     const result = node.output()
     const again = result?.consumers.filter(({ op }) => op === 'QuantizeLinear') ?? []
     if (result && quantized[0] && again.length > 0 && !again.every((one) => feedsProducts(one)))
-      this.#find(node, 'output-quantized', 'has its result quantized for what is no product', leaveOutputs, 'slow')
+      this.#find(node, 'output-quantized', 'has its result quantized for what is no product', leaveOutputs)
   }
 
   #weight(node: Node, port: number): void {
@@ -195,24 +198,13 @@ class Checker {
     const score = scoreBehind(node)
     const read = [product, score].flatMap((one) => [0, 1].map((port) => one?.input(port)?.producer))
     if (!product || !score || read.some((producer) => producer?.op !== 'DequantizeLinear'))
-      this.#find(
-        quantize,
-        'attention-float8',
-        'quantizes probabilities beside operands that are not',
-        allOperands,
-        'slow',
-      )
+      this.#find(quantize, 'attention-float8', 'quantizes probabilities beside operands that are not', allOperands)
     else if (!halves.has(tensorAt(quantize, 1)?.dtype))
-      this.#find(quantize, 'attention-float8', 'quantizes attention to float8 in single precision', lowerTypes, 'slow')
+      this.#find(quantize, 'attention-float8', 'quantizes attention to float8 in single precision', lowerTypes)
   }
 
-  #find(
-    node: Node,
-    rule: QdqRule,
-    message: string,
-    advice: string,
-    severity: QdqFinding['severity'] = 'refused',
-  ): void {
+  #find(node: Node, rule: QdqRule, message: string, advice: string): void {
+    const severity = severities[rule]
     this.findings.push({ rule, severity, node: node.label, message: `"${node.label}" ${message}`, advice })
   }
 }
