@@ -13,6 +13,8 @@ import { lowerHopfieldAttention } from './lower-hopfield-attention.ts'
 import { lowerPrecision } from './lower-precision.ts'
 import { lowerSoftmax1 } from './lower-softmax1.ts'
 import { quantizeAsPublished } from './quantize-as-published.ts'
+import { quantizeAttention } from './quantize-attention.ts'
+import { quantizeConvolutionInputs } from './quantize-convolution-inputs.ts'
 import { quantizeConvolutions } from './quantize-convolutions.ts'
 import { quantizeDynamically } from './quantize-dynamically.ts'
 import { quantizeEmbeddings } from './quantize-embeddings.ts'
@@ -49,6 +51,8 @@ export const passes: readonly Pass[] = [
   quantizeDynamically,
   quantizeWeightBlocks,
   quantizeConvolutions,
+  quantizeConvolutionInputs,
+  quantizeAttention,
   quantizeEmbeddings,
   // lower
   lowerHopfieldAttention,

@@ -26,7 +26,7 @@ export const quantizeConvolutions = definePass({
   summary: 'Quantize large convolutions of one position, with what they read and give.',
   effect: approximate(0.05),
   run(model, { quantization }) {
-    if (!quantization?.settings.convolutions) return 0
+    if (!quantization?.settings.convolutions || quantization.settings.explicit !== undefined) return 0
     const facts = new Facts()
     const { convolutions, float } = findConvolutions(model, facts)
     for (const { node, reason } of float) quantization.leave(node, reason)

@@ -1,23 +1,17 @@
 import type { Value } from '../src/ir/index.ts'
-import { dtypes, Tensor } from '../src/ir/index.ts'
+import { dtypeName, dtypes, Tensor } from '../src/ir/index.ts'
 import { Facts } from '../src/ops/index.ts'
 import type { Quantization, WeightProduct } from '../src/quantize/index.ts'
-import {
-  contract,
-  groupsToQuantize,
-  largestMagnitude,
-  quantized,
-  signedScale,
-  weightLimit,
-} from '../src/quantize/index.ts'
+import { contract, groupsToQuantize, isStatic, largestMagnitude, quantizedOn } from '../src/quantize/index.ts'
 import { approximate, definePass, dropUnread, Ops, opsetOf, replaceConstant } from '../src/rewrite/index.ts'
 
 /**
- * Stores the weights of products whose data is quantized as s8, with one symmetric scale for each output channel, and
+ * Stores the weights of products whose data is quantized as s8 or f8, with one symmetric scale for each output channel, and
  * lets each bias take up the mean error: `b + E[x] W - E[Q(x)] Wq`.
  *
  * Weights stay where they are until the model is written; then they are computed a block at a time. A product of rank 2
- * gets its bias as s32 with scale `sx * sw`: with a float one, ONNX Runtime makes a Gemm of it that runs in float.
+ * gets its bias as s32 with scale `sx * sw`: with a float one, ONNX Runtime makes a Gemm of it that runs in float. Explicit
+ * Q/DQ leave biases as they are.
  */
 export const quantizeWeights = definePass({
   name: 'quantize-weights',
@@ -25,7 +19,7 @@ export const quantizeWeights = definePass({
   summary: 'Store the weights of quantized products as 8-bit integers, one scale for each output channel.',
   effect: approximate(0.05),
   run(model, { quantization }) {
-    if (quantization?.settings.recipe !== 'int8' || quantization.settings.protocol) return 0
+    if (!quantization || !isStatic(quantization.settings.recipe) || quantization.settings.protocol) return 0
     const groups = groupsToQuantize(model, quantization, new Facts())
     const products = groups.filter(({ input }) => quantization.quantizerOf(input)).flatMap((group) => group.products)
     const weights = new Map<Value, QuantizedWeight>()
@@ -47,7 +41,7 @@ function quantize(product: WeightProduct, weights: Map<Value, QuantizedWeight>, 
   if (quantization.settings.biasCorrection) correctBias(product, made, quantization)
   node.setInput(1, made.value)
   dropUnread(weight)
-  if (product.rank === 2) quantizeBias(product, made, quantization)
+  if (product.rank === 2 && quantization.settings.explicit === undefined) quantizeBias(product, made, quantization)
   const report = quantization.reportOf(node)
   report.quantized = true
   report.reason = null
@@ -56,16 +50,16 @@ function quantize(product: WeightProduct, weights: Map<Value, QuantizedWeight>, 
 /** The integers as an initializer, and the DequantizeLinear that products read. */
 function storeWeight({ node, weight, tensor, inputAxis }: WeightProduct, quantization: Quantization): QuantizedWeight {
   const axis = inputAxis === 0 ? 1 : 0
-  const limit = weightLimit(quantization.settings.reduceRange)
-  const scales = largestMagnitude(tensor, axis).map((magnitude) => signedScale(magnitude, limit))
-  const integers = quantized(tensor, scales, axis, limit)
+  const { grid } = quantization
+  const scales = largestMagnitude(tensor, axis).map((magnitude) => quantization.weightScale(magnitude))
+  const integers = quantizedOn(grid, tensor, scales, axis)
   const { graph } = node
   const ops = new Ops({ graph, before: node, name: weight.name, opset: opsetOf(graph) })
   const name = weight.name
-  const stored = graph.addInitializer(`${name}/int8`, integers)
+  const stored = graph.addInitializer(`${name}/${dtypeName(grid.dtype)}`, integers)
   const scale = ops.constant(Tensor.of(dtypes.float, [scales.length], scales).named(`${name}/scale`))
   const zeros = new Int8Array(scales.length)
-  const zeroPoint = ops.constant(Tensor.of(dtypes.int8, [scales.length], zeros).named(`${name}/zero`))
+  const zeroPoint = ops.constant(Tensor.of(grid.dtype, [scales.length], zeros).named(`${name}/zero`))
   return { scales, integers, value: ops.DequantizeLinear(stored, scale, zeroPoint, axis) }
 }
 

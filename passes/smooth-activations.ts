@@ -35,7 +35,7 @@ export const smoothActivations = definePass({
   summary: 'Move outlier channels of activations into the weights before quantization.',
   effect: equivalent,
   run(model, { quantization }) {
-    if (quantization?.settings.alpha === undefined || !quantization.settings.recipe.startsWith('int8')) return 0
+    if (quantization?.settings.alpha === undefined || quantization.settings.recipe.startsWith('weights')) return 0
     const facts = new Facts()
     const products = new Map(findProducts(model, facts).products.map((product) => [product.node, product]))
     // All scales come from the weights as they were, so all are found before the first is applied.

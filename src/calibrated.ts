@@ -17,17 +17,27 @@ import { closeModel, openModel } from './onnx/index.ts'
 import { Facts } from './ops/index.ts'
 import { targetOf } from './options.ts'
 import type { QuantizeOptions, QuantizePhase } from './quantization-options.ts'
+import { explicitOf } from './quantization-options.ts'
 import type { QuantizationSettings } from './quantize/index.ts'
-import { findConvolutions, findProducts, Quantization } from './quantize/index.ts'
+import {
+  findConvolutions,
+  findExplicitConvolutions,
+  findProducts,
+  float8Opset,
+  perChannelOpset,
+  Quantization,
+} from './quantize/index.ts'
 import type { Pass, PassRun, PipelineSettings } from './rewrite/index.ts'
 import { Report, runPipeline } from './rewrite/index.ts'
-import { raisedFor } from './targets/index.ts'
+import { checkQdq, raisedFor } from './targets/index.ts'
 
 /** What a model is observed on, and which of what is seen will be asked for. */
 export interface Observing {
   readonly data: DataSource | undefined
   readonly ranges: boolean
   readonly histograms: boolean
+  /** Whether it is quantized to floats of 8 bits: operands of attention are, too, and the opset has to know them. */
+  readonly float8: boolean
 }
 
 /** A prepared model, what was seen of it, and copies of it quantized in one way or another. */
@@ -38,11 +48,14 @@ export class Calibrated {
   readonly #path: string
   readonly #model: Model
   readonly #options: QuantizeOptions
+  readonly #settings: Settings
 
-  private constructor(path: string, model: Model, options: QuantizeOptions, { table, report, runs }: Observed) {
+  private constructor(path: string, model: Model, options: QuantizeOptions, observed: Observed) {
+    const { table, report, runs, settings } = observed
     this.#path = path
     this.#model = model
     this.#options = options
+    this.#settings = settings
     this.table = table
     this.report = report
     this.runs = [...runs]
@@ -52,9 +65,10 @@ export class Calibrated {
   static async of(path: string, model: Model, observing: Observing, options: QuantizeOptions): Promise<Calibrated> {
     const given = options.calibration === undefined ? undefined : readTable(options.calibration)
     if (given) checkBelongs(given, model, options.calibration)
-    const { runs, report } = runPipeline(model, steps.prepare, settingsFor(options))
+    const settings = settingsFor(options, observing.float8)
+    const { runs, report } = runPipeline(model, steps.prepare, settings)
     const table = given ?? (await observed(model, observing, options))
-    return new Calibrated(path, model, options, { table, report, runs })
+    return new Calibrated(path, model, options, { table, report, runs, settings })
   }
 
   /** Quantizes the model itself; with `data` the means are corrected by what rounding does to them. */
@@ -77,9 +91,15 @@ export class Calibrated {
     })
   }
 
-  /** Reports what the target cannot load of the model as it is now, and which version of it the model needs. */
-  check(): void {
-    const settings = settingsFor(this.#options)
+  /**
+   * Lowers what is not quantized to half precision where that was asked for, and reports what the target cannot load of the
+   * model as it is then, and which version of it the model needs.
+   */
+  finish(): void {
+    const settings = this.#settings
+    const { precision } = this.#options
+    this.runs.push(...runPipeline(this.#model, steps.lower, { ...settings, precision, report: this.report }).runs)
+    if (explicitOf(this.#options) !== undefined) warnOfExplicit(this.#model, this.report)
     const target = this.#options.targetVersion === undefined ? raisedFor(this.#model, settings.target) : settings.target
     runPipeline(this.#model, steps.check, { ...settings, target, report: this.report })
   }
@@ -95,7 +115,7 @@ export class Calibrated {
     data: DataSource | undefined,
     report: Report,
   ): Promise<readonly PassRun[]> {
-    const settings = { ...settingsFor(this.#options), quantization, report }
+    const settings = { ...this.#settings, quantization, report }
     const smoothed = runPipeline(model, steps.smooth, settings)
     if (data) await this.#observeMoved(model, quantization, data)
     const inserted = runPipeline(model, steps.insert, settings)
@@ -130,7 +150,7 @@ export class Calibrated {
   async #withCopy<T>(use: (copy: Model) => Promise<T>): Promise<T> {
     const copy = openModel(this.#path)
     try {
-      runPipeline(copy, steps.prepare, settingsFor(this.#options))
+      runPipeline(copy, steps.prepare, this.#settings)
       return await use(copy)
     } finally {
       closeModel(copy)
@@ -140,6 +160,7 @@ export class Calibrated {
 
 interface Observed extends Found {
   readonly table: CalibrationTable | ForeignTable
+  readonly settings: Settings
 }
 
 interface Found {
@@ -156,25 +177,25 @@ export function quantizeUnseen(
   const range = { min: -1, max: 1 }
   const seen = { range, channels: undefined, rangeBy: () => range }
   const quantization = new Quantization(() => seen, settings)
-  const all = [...steps.prepare, ...steps.smooth, ...steps.insert, ...steps.store, ...steps.check]
-  const base = settingsFor(options)
+  const all = [...steps.prepare, ...steps.smooth, ...steps.insert, ...steps.store, ...steps.lower, ...steps.check]
+  const base = settingsFor(options, settings.recipe === 'fp8')
   const target = options.targetVersion === undefined ? raisedFor(model, base.target) : base.target
-  const { report, runs } = runPipeline(model, all, { ...base, target, quantization })
+  const { report, runs } = runPipeline(model, all, { ...base, target, quantization, precision: options.precision })
   return { quantization, report, runs }
 }
 
-/** DequantizeLinear takes one scale for each channel from this opset on. */
-const perChannelOpset = 13
+type Settings = Pick<PipelineSettings, 'target' | 'opset' | 'switches'>
 
-function settingsFor(options: QuantizeOptions): Pick<PipelineSettings, 'target' | 'opset' | 'switches'> {
-  const { optimize = true } = options
-  return { target: targetOf(options), opset: perChannelOpset, switches: optimize ? ['optimize'] : [] }
+function settingsFor(options: QuantizeOptions, float8: boolean): Settings {
+  const { optimize = true, precision } = options
+  const opset = float8 || precision !== undefined ? float8Opset : perChannelOpset
+  return { target: targetOf(options), opset, switches: optimize ? ['optimize'] : [] }
 }
 
 /** The passes, cut where something is measured: at the model that is calibrated, and at what its quantizers read. */
 const steps = cutSteps()
 
-function cutSteps(): Readonly<Record<'prepare' | 'smooth' | 'insert' | 'store' | 'check', readonly Pass[]>> {
+function cutSteps(): Readonly<Record<'prepare' | 'smooth' | 'insert' | 'store' | 'lower' | 'check', readonly Pass[]>> {
   const all = passes.filter(({ stage }) => stage === 'adapt' || stage === 'quantize')
   const [start, measured] = ['smooth-activations', 'insert-qdq'].map((name) => all.findIndex((p) => p.name === name))
   const end = (measured ?? 0) + 1
@@ -183,8 +204,15 @@ function cutSteps(): Readonly<Record<'prepare' | 'smooth' | 'insert' | 'store' |
     smooth: all.slice(start, measured),
     insert: all.slice(measured, end),
     store: all.slice(end),
+    lower: passes.filter(({ name }) => name === 'lower-precision'),
     check: passes.filter(({ name }) => name === 'check-target'),
   }
+}
+
+/** What TensorRT would refuse, or run without the kernels that were meant: our own placement, or Q/DQ that were there before. */
+function warnOfExplicit(model: Model, report: Report): void {
+  for (const { rule, node, message, advice } of checkQdq(model))
+    report.warn(`explicit-${rule}`, `${message}. ${advice}`, { node })
 }
 
 /** A range that was asked for and not taken is said. */
@@ -199,14 +227,14 @@ function warnOfExtremes({ settings, migrations: { all, unseen } }: Quantization,
 
 async function observed(
   model: Model,
-  { data, ranges, histograms }: Observing,
+  { data, ranges, histograms, float8 }: Observing,
   options: QuantizeOptions,
 ): Promise<CalibrationTable | ForeignTable> {
   if (!data || !ranges || !hasProducts(model, options)) return nothingSeen
   const { signal, onBadSample } = options
   const onProgress = ({ done, total }: { done: number; total: number }) =>
     options.onProgress?.('calibrating', done, total)
-  const all = options.protocol !== undefined
+  const all = options.protocol !== undefined || float8
   return collect(model, data, { all, histograms, signal, onBadSample, onProgress })
 }
 
@@ -216,6 +244,7 @@ const nothingSeen = new ForeignTable('nothing', new Map())
 /** A model without anything to quantize need not run. */
 function hasProducts(model: Model, options: QuantizeOptions): boolean {
   const facts = new Facts()
-  const convolutions = options.convolutions ? findConvolutions(model, facts).convolutions : []
+  const found = explicitOf(options) === undefined ? findConvolutions : findExplicitConvolutions
+  const convolutions = (options.convolutions ?? found !== findConvolutions) ? found(model, facts).convolutions : []
   return findProducts(model, facts).products.length + convolutions.length > 0
 }

@@ -6,7 +6,7 @@ import { conversionUnlike } from './errors.ts'
 import { split } from './held-out.ts'
 import type { Model } from './ir/index.ts'
 import type { ConvertOptions, Phase } from './options.ts'
-import { leastCosine } from './quantization-options.ts'
+import { leastCosine, lowersLast } from './quantization-options.ts'
 import type { QuantizeOptions, QuantizePhase } from './quantize.ts'
 import { planQuantization, quantizeModel } from './quantize.ts'
 import { ConversionRefused, QuantizationRefused } from './refused.ts'
@@ -79,11 +79,12 @@ export async function planConverted(
 /** What `quantize` is asked for by the options of a conversion. A table is of the model before it: it gave the sinks. */
 function settingsOf(options: ConvertOptions): QuantizeOptions {
   const { quantize, data, dataOptions, target, targetVersion, provider, optimize, onProgress } = options
-  const { externalData, overwrite, hash, signal, observations } = options
+  const { externalData, overwrite, hash, signal, observations, precision } = options
   return {
     ...(typeof quantize === 'string' ? { recipe: quantize } : quantize),
     ...dataOptions,
     ...{ data, target, targetVersion, provider, optimize, externalData, overwrite, hash, signal, observations },
+    ...(lowersLast(options) && { precision }),
     onProgress: (phase, done, total) => onProgress?.(phases[phase], done, total),
   }
 }

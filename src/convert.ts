@@ -17,7 +17,9 @@ import {
 import { convertKinds, quantizationKinds } from './option-kinds.ts'
 import type { ConvertOptions } from './options.ts'
 import { isNamed, policiesOf, switchesOf, targetOf, unmatched } from './options.ts'
+import { checkRecipe, lowersLast } from './quantization-options.ts'
 import { choicesOf, isRecipeName, recipeNames } from './quantize/candidates.ts'
+import { isStatic } from './quantize/recipes.ts'
 import { ConversionRefused } from './refused.ts'
 import type { ReportDocument } from './report/index.ts'
 import { countOperators, describeModel, describeRun, isAllSoftmax1, unconverted } from './report/index.ts'
@@ -111,7 +113,7 @@ function rewrite(
     form,
     stopAfter,
     dump,
-    ...switchesOf(options),
+    ...switchesOf(lowersLast(options) ? { ...options, precision: undefined } : options),
   })
   for (const pattern of unmatched(options, [...run.report.sites.values()])) {
     run.report.warn('pattern-unused', patternUnused(pattern))
@@ -155,7 +157,7 @@ function checkGraphs(input: string | Uint8Array): void {
 /** Throws `usage` where the result is to be quantized, and that cannot be done with what was given. */
 function checkQuantization(
   input: ModelInput,
-  { quantize, data, dataOptions, stopAfter, output }: ConvertOptions,
+  { quantize, data, dataOptions, stopAfter, output, ...options }: ConvertOptions,
 ): void {
   if (quantize === undefined) return
   if (typeof quantize !== 'string') checkOptions(quantize, quantizationKinds)
@@ -163,13 +165,14 @@ function checkQuantization(
   const named = isRecipeName(recipe)
   if (recipe !== 'auto' && !named && !recipe.endsWith('.onnx'))
     throw usage(`there is no recipe "${recipe}"`, `There are: auto, ${recipeNames.join(', ')}.`)
+  if (named) checkRecipe(recipe, lowersLast({ ...options, quantize }) ? options : { target: options.target })
   if (stopAfter !== undefined) throw usage('a conversion that stops early cannot be quantized')
   if (output === undefined && typeof input !== 'string') throw usage('a quantized model is written to a file: name one')
-  const observes = recipe === 'auto' || (named && choicesOf(recipe).recipe === 'int8')
+  const observes = recipe === 'auto' || (named && isStatic(choicesOf(recipe).recipe))
   if (observes && data === undefined && !dataOptions?.synthetic)
     throw usage(
       'there is no data',
-      'Quantization to int8 observes the converted model: give data with --data SOURCE, not a table.',
+      'Quantization observes the converted model: give data with --data SOURCE, not a table.',
     )
 }
 
@@ -179,10 +182,20 @@ function outputOf(
   { output, overwrite = false, dryRun, stopAfter, quantize }: ConvertOptions,
 ): string | undefined {
   const from = typeof input === 'string' ? input : undefined
-  const extension = endsEarly(stopAfter) ? '.txt' : quantize === undefined ? '.onnx' : '.int8.onnx'
+  const extension = endsEarly(stopAfter)
+    ? '.txt'
+    : quantize === undefined
+      ? '.onnx'
+      : isFloat8(quantize)
+        ? '.fp8.onnx'
+        : '.int8.onnx'
   const path = output ?? (from === undefined ? undefined : defaultOutput(from, extension))
   if (path !== undefined && !dryRun) checkOutput(path, from, overwrite)
   return path
+}
+
+function isFloat8(quantize: ConvertOptions['quantize']): boolean {
+  return (typeof quantize === 'object' ? quantize.recipe : quantize) === 'fp8'
 }
 
 function endsEarly(stopAfter: ConvertOptions['stopAfter']): boolean {

@@ -130,6 +130,7 @@ export const quantizeKinds: Readonly<Record<keyof QuantizeOptions, OptionKind>> 
   ...quantizationKinds,
   data: optionKinds.text,
   calibration: optionKinds.text,
+  precision: optionKinds.text,
   output: optionKinds.text,
   overwrite: optionKinds.flag,
   externalData: oneOf(externalDataModes),

@@ -1,13 +1,19 @@
 import type { DataOptions } from './data/index.ts'
 import { usage } from './errors.ts'
+import type { DType } from './ir/index.ts'
+import { dtypes } from './ir/index.ts'
 import { matcher } from './names.ts'
 import type { NamePattern, TargetOptions } from './options.ts'
+import { targetOf } from './options.ts'
 import type { QuantizationSettings, RecipeName } from './quantize/index.ts'
-import { choicesOf, defaultSettings, protocols } from './quantize/index.ts'
+import { choicesOf, defaultSettings, isStatic, protocols } from './quantize/index.ts'
+import type { Precision } from './rewrite/index.ts'
 
 /** How to quantize; what is left out is as the recipe says. */
 type Settings = {
-  readonly [name in keyof Omit<QuantizationSettings, 'keep' | 'recipe'>]?: QuantizationSettings[name] | undefined
+  readonly [name in keyof Omit<QuantizationSettings, 'keep' | 'recipe' | 'explicit'>]?:
+    | QuantizationSettings[name]
+    | undefined
 }
 
 /** What can be asked of a quantization, by itself or as the second step of a conversion. */
@@ -36,7 +42,9 @@ export interface QuantizeOptions extends DataOptions, TargetOptions, Quantizatio
   readonly data?: string | undefined
   /** A calibration table to use in the place of observing the data. */
   readonly calibration?: string | undefined
-  /** File to write. Default: `NAME.int8.onnx` beside the model. */
+  /** Compute in half precision what is not quantized, where the target compiles explicit Q/DQ. */
+  readonly precision?: Precision | undefined
+  /** File to write. Default: `NAME.int8.onnx`, or `NAME.fp8.onnx`, beside the model. */
   readonly output?: string | undefined
   readonly overwrite?: boolean | undefined
   readonly externalData?: 'auto' | 'always' | 'never' | 'link' | undefined
@@ -63,8 +71,37 @@ export function ownSettings(options: QuantizeOptions): readonly string[] {
   return Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [name]))
 }
 
+/** What a recipe and the target of a quantization say of each other. */
+export type ExplicitOptions = TargetOptions & { readonly precision?: Precision | undefined }
+
+/** The type of scales where the target compiles explicit Q/DQ; undefined where a runtime has kernels of integers. */
+export function explicitOf(options: ExplicitOptions): DType | undefined {
+  return targetOf(options).target.quantized === 'explicit' ? dtypes[options.precision ?? 'float'] : undefined
+}
+
+/** Whether a conversion is lowered to half precision behind its quantization, which then reads single precision. */
+export function lowersLast(options: ExplicitOptions & { readonly quantize?: unknown }): boolean {
+  return options.quantize !== undefined && explicitOf(options) !== undefined
+}
+
+/** Throws `usage` for a recipe that the target has nothing to run with. */
+export function checkRecipe(name: RecipeName, options: ExplicitOptions): void {
+  const { target } = targetOf(options)
+  const { recipe } = choicesOf(name)
+  const explicit = target.quantized === 'explicit'
+  if (explicit && !isStatic(recipe))
+    throw usage(`the target ${target.name} has no operators for the recipe ${name}`, 'Take int8 or fp8.')
+  if (!explicit && recipe === 'fp8')
+    throw usage(`the target ${target.name} has no kernels for fp8`, 'Take --target tensorrt, or another recipe.')
+  if (!explicit && options.precision !== undefined)
+    throw usage(`--${options.precision} beside integers is for a target that compiles them`, 'Take --target tensorrt.')
+}
+
 /** The settings of a recipe, changed where the options say so. */
-export function settingsOf(options: QuantizationOptions, name: RecipeName): QuantizationSettings {
+export function settingsOf(options: QuantizationOptions & ExplicitOptions, name: RecipeName): QuantizationSettings {
+  checkRecipe(name, options)
+  const explicit = explicitOf(options)
+  if (explicit !== undefined) checkExplicit(options)
   if (options.protocol !== undefined) checkProtocol(options, name)
   else if (options.softmaxCorrection)
     throw usage('--softmax-correction is about quantized probabilities', 'Only --protocol outeffhop quantizes them.')
@@ -73,9 +110,11 @@ export function settingsOf(options: QuantizationOptions, name: RecipeName): Quan
   const { keepFloat = [] } = options
   const patterns = (typeof keepFloat === 'string' ? [keepFloat] : keepFloat).map(matcher)
   const published = options.protocol === undefined ? {} : asPublished
-  const recipe: QuantizationSettings = { ...defaultSettings, ...choicesOf(name), ...published }
+  const compiled = explicit === undefined ? {} : { embeddings: false, convolutions: true }
+  const recipe: QuantizationSettings = { ...defaultSettings, ...choicesOf(name), ...published, ...compiled }
   return {
     recipe: recipe.recipe,
+    explicit,
     protocol: options.protocol,
     alpha: options.smooth === false ? undefined : (options.alpha ?? recipe.alpha),
     symmetrize: options.symmetrize ?? recipe.symmetrize,
@@ -88,6 +127,16 @@ export function settingsOf(options: QuantizationOptions, name: RecipeName): Quan
     convolutions: options.convolutions ?? recipe.convolutions,
     keep: (node) => patterns.some((matches) => matches(node)),
   }
+}
+
+/** Throws `usage` for settings about u8 with a zero point. */
+function checkExplicit({ protocol, preDequantize, target }: QuantizationOptions & ExplicitOptions): void {
+  const wrong = protocol !== undefined ? 'protocol' : preDequantize ? 'pre-dequantize' : undefined
+  if (wrong !== undefined)
+    throw usage(
+      `--${wrong} is about integers with a zero point, which the target ${target} has none of`,
+      'Leave it out.',
+    )
 }
 
 /** What the protocol of OutEffHop says of settings: it moves nothing, corrects nothing and takes running extremes. */

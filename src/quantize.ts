@@ -1,6 +1,6 @@
 /** Quantization on one screen: observe, migrate outliers, quantize, write, compare with the input on data it has not seen. */
 import { basename, dirname, extname, join } from 'node:path'
-import { withCopy } from './calibrate/index.ts'
+import { withCopy, withFile } from './calibrate/index.ts'
 import { Calibrated, quantizeUnseen } from './calibrated.ts'
 import { checkOptions } from './check-options.ts'
 import type { Choice } from './choice.ts'
@@ -18,9 +18,9 @@ import type { SavedFile } from './onnx/index.ts'
 import { closeModel, modelSize, openModel, requireExternalData, saveModel } from './onnx/index.ts'
 import { quantizeKinds } from './option-kinds.ts'
 import type { QuantizeOptions } from './quantization-options.ts'
-import { leastCosine, settingsOf } from './quantization-options.ts'
+import { checkRecipe, explicitOf, leastCosine, settingsOf } from './quantization-options.ts'
 import type { Quantization, QuantizationSettings } from './quantize/index.ts'
-import { choicesOf, clips } from './quantize/index.ts'
+import { choicesOf, clips, isStatic } from './quantize/index.ts'
 import type { Attempt } from './recipe-search.ts'
 import { mostAccurate, recipeAsked, tryRecipes } from './recipe-search.ts'
 import { QuantizationRefused } from './refused.ts'
@@ -49,7 +49,8 @@ export type { QuantizeOptions, QuantizePhase } from './quantization-options.ts'
  */
 export async function quantize(path: string, options: QuantizeOptions = {}): Promise<QuantizationDocument> {
   checkOptions(options, quantizeKinds)
-  const output = options.output ?? join(dirname(path), `${basename(path, extname(path))}.int8.onnx`)
+  const kind = options.recipe === 'fp8' ? 'fp8' : 'int8'
+  const output = options.output ?? join(dirname(path), `${basename(path, extname(path))}.${kind}.onnx`)
   checkOutput(output, path, options.overwrite ?? false)
   const model = openModel(path)
   try {
@@ -99,6 +100,9 @@ export async function planQuantization(
   })
 }
 
+const measuredBefore =
+  'the accuracy is that of the quantized model before its types were lowered to bfloat16, which ONNX Runtime has no kernels for'
+
 /** A model of more bytes and what was made of it are not in memory together. */
 const largestPair = 1 << 30
 
@@ -129,9 +133,10 @@ class Quantizer {
     const settings = withFloat(settingsOf(this.#options, made.recipe), made.keepFloat)
     const quantization = await calibrated.quantize(settings, data?.calibration)
     writeChoice(this.#model, made)
-    calibrated.check()
+    const early = data && this.#runsBefore() ? await this.#compareEarly(data.heldOut, calibrated) : undefined
+    calibrated.finish()
     warnOfFloat(quantization, made, calibrated)
-    calibrated.report.warnings.push(...trapWarnings(this.#model, settings))
+    if (settings.explicit === undefined) calibrated.report.warnings.push(...trapWarnings(this.#model, settings))
     const finish = (quality: Comparison | undefined, files: readonly SavedFile[]) =>
       describeQuantization({
         model: described,
@@ -147,7 +152,7 @@ class Quantizer {
         }),
         files,
         passes: calibrated.runs.map(({ pass, stage, changed }) => ({ pass, stage, changed })),
-        notes: [...(source?.notes ?? [])],
+        notes: [...(source?.notes ?? []), ...(early ? [measuredBefore] : [])],
         warnings: calibrated.report.warnings,
         ...(before && this.#observations(before, observed)),
       })
@@ -155,7 +160,7 @@ class Quantizer {
       throw new QuantizationRefused(quantizationNothing(quantization.products.length), finish(undefined, []))
     let quality: Comparison | undefined
     const files = await this.#write(calibrated, async (temporary) => {
-      quality = data && (await this.#compare(temporary, data.heldOut, calibrated))
+      quality = early ?? (data && (await this.#compare(temporary, data.heldOut, calibrated)))
       const cosine = quality?.all?.cosine.mean
       if (cosine === undefined || cosine >= minCosine) return
       const unlike = quantizationUnlike(cosine, minCosine, quantization.noisiest?.product)
@@ -187,8 +192,9 @@ class Quantizer {
         `${name === 'auto' ? '--recipe auto' : '--max-drop'} contradicts --protocol`,
         'Leave one of them out.',
       )
-    const isStatic = name === 'auto' || choicesOf(name).recipe === 'int8'
-    if (isStatic && data === undefined && !synthetic && calibration === undefined)
+    const observes = name === 'auto' || isStatic(choicesOf(name).recipe)
+    if (name !== 'auto') checkRecipe(name, this.#options)
+    if (observes && data === undefined && !synthetic && calibration === undefined)
       throw usage('there is no data', 'Name it with --data SOURCE, or a table with --calibration TABLE.')
     if (this.#options.softmaxCorrection && data === undefined && !synthetic)
       throw usage('--softmax-correction needs data to measure on', 'Name it with --data SOURCE.')
@@ -206,8 +212,10 @@ class Quantizer {
       (range === undefined
         ? this.#options.protocol === undefined && name !== 'auto' && clips(name)
         : range !== 'min-max' && range !== 'moving-average')
-    const ranges = name === 'auto' || choicesOf(name).recipe.startsWith('int8')
-    return Calibrated.of(this.#task.file, this.#model, { data, ranges, histograms }, this.#options)
+    const { recipe } = choicesOf(name === 'auto' ? 'int8' : name)
+    const ranges = recipe.startsWith('int8') || isStatic(recipe)
+    const float8 = recipe === 'fp8'
+    return Calibrated.of(this.#task.file, this.#model, { data, ranges, histograms, float8 }, this.#options)
   }
 
   async #choose(asked: Asked, calibrated: Calibrated, data: SplitData | undefined): Promise<Made> {
@@ -236,7 +244,8 @@ class Quantizer {
     try {
       const kept = await fewestInFloat(ranked, maxDrop, (names) =>
         calibrated.candidate(withFloat(settings, names), calibration, async (file) => {
-          const { all } = await baseline.compare(file, heldOut.samples(), { signal })
+          const asItStands = settings.explicit !== undefined
+          const { all } = await baseline.compare(file, heldOut.samples(), { signal, asItStands })
           return 1 - (all?.cosine.mean ?? Number.NaN)
         }),
       )
@@ -252,9 +261,21 @@ class Quantizer {
     return saveModel(this.#model, this.#task.output, { externalData, overwrite, hash, signal, accept, onProgress })
   }
 
+  /** Whether ONNX Runtime has no kernels for the result, but has them for what it is before its types are lowered. */
+  #runsBefore(): boolean {
+    return this.#options.precision === 'bfloat16'
+  }
+
+  #compareEarly(data: DataSource, calibrated: Calibrated): Promise<Comparison> {
+    return withFile(this.#model, (file) => this.#compare(file, data, calibrated))
+  }
+
+  /** What a compiler makes of Q/DQ is what they say, and how long that takes here says nothing of it. */
   #compare(temporary: string, data: DataSource, calibrated: Calibrated): Promise<Comparison> {
     calibrated.progress('comparing', 0, 1)
-    const settings = { timed: true, apart: this.#bytes > largestPair, signal: this.#options.signal }
+    const asItStands = explicitOf(this.#options) !== undefined
+    const apart = this.#bytes > largestPair
+    const settings = { timed: !asItStands, asItStands, apart, signal: this.#options.signal }
     return compareModels(this.#task.original, temporary, data.samples(), settings)
   }
 

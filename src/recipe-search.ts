@@ -93,7 +93,10 @@ async function attempt(
   try {
     const settings = settingsOf(options, recipe)
     return await calibrated.candidate(settings, evenly(data, measured), async (file, { products }) => {
-      const { all } = await baseline.compare(file, evenly(data, judged).samples(), { signal: options.signal })
+      const { all } = await baseline.compare(file, evenly(data, judged).samples(), {
+        signal: options.signal,
+        asItStands: settings.explicit !== undefined,
+      })
       return [{ recipe, quantized: products.filter(({ quantized }) => quantized).length, quality: all }]
     })
   } catch (error) {

@@ -35,7 +35,12 @@ export async function sensitivity(path: string, options: SensitivityOptions = {}
     const name = recipe === 'auto' ? 'int8' : recipe
     const data = await openData(options.data, model, options)
     const histograms = options.range === undefined ? clips(name) : options.range !== 'min-max'
-    const calibrated = await Calibrated.of(path, model, { data, ranges: true, histograms }, options)
+    const calibrated = await Calibrated.of(
+      path,
+      model,
+      { data, ranges: true, histograms, float8: name === 'fp8' },
+      options,
+    )
     const entries = await rank(path, calibrated, data, settingsOf(options, name), options)
     if (entries.length === 0) throw quantizationNothing(0)
     return describeSensitivity({
@@ -75,7 +80,7 @@ export async function rank(
       calibrated.progress('ranking products', done, nodes.length)
       const only = { ...alone, keep: (name: string) => name !== node || settings.keep(name) }
       const { all } = await calibrated.candidate(only, undefined, (file) =>
-        baseline.compare(file, judgedOf(data).samples(), { signal }),
+        baseline.compare(file, judgedOf(data).samples(), { signal, asItStands: settings.explicit !== undefined }),
       )
       entries.push(entryOf(node, op, all))
     }

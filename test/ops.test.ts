@@ -1,6 +1,16 @@
 import { describe, expect, it } from 'vitest'
 import type { Model, Value } from '../src/ir/index.ts'
-import { constantOf, contractedLabels, Facts, labelledProduct, rankOf, shapeOf, softmax1 } from '../src/ops/index.ts'
+import { dtypes } from '../src/ir/index.ts'
+import {
+  constantOf,
+  contractedLabels,
+  dtypeOf,
+  Facts,
+  labelledProduct,
+  rankOf,
+  shapeOf,
+  softmax1,
+} from '../src/ops/index.ts'
 import { mapThroughReshape, relatedThroughReshape, reshapeGroups } from '../src/ops/reshape.ts'
 import { addSizes, divideSizes, productOf, sizeOfName, subtractSizes, timesSizes } from '../src/ops/size.ts'
 import { modelOf } from './support/attention-text.ts'
@@ -238,4 +248,17 @@ describe('softmax1', () => {
 it('a file that claims a tensor of a trillion axes gets no shape for it', () => {
   const model = graph('y = Reshape (x, s)', 'float[B] x, int64[1000000000000] s')
   expect(rankOf(value(model, 'y'))).toBeUndefined()
+})
+
+describe('element types', () => {
+  it('are those of each output, where an operator gives several', () => {
+    const model = graph(
+      'best, at = TopK (x, k) q, scale, zero = DynamicQuantizeLinear (x) row = Reshape (at, k) y = Identity (scale)',
+      'float[B,4] x',
+      'int64[1] k = {2}',
+    )
+    const types = ['best', 'at', 'row', 'q', 'scale', 'zero', 'y'].map((name) => dtypeOf(value(model, name)))
+    const { float, int64, uint8 } = dtypes
+    expect(types).toEqual([float, int64, int64, uint8, float, uint8, float])
+  })
 })

@@ -1,4 +1,4 @@
-import type { Graph, Model, Tensor, Value } from '../ir/index.ts'
+import type { DType, Graph, Model, Tensor, Value } from '../ir/index.ts'
 import { dtypes, Tensor as TensorOf } from '../ir/index.ts'
 import type { Quantization, Quantizer, RoundingMeans } from '../quantize/index.ts'
 import { Ops } from '../rewrite/index.ts'
@@ -22,7 +22,13 @@ export async function measureRounding(model: Model, quantization: Quantization, 
     const value = model.graph.values.get(quantizer.origin.name)
     const { channels } = quantizer
     if (!value || channels === undefined) return []
-    return [{ quantizer, names: gauge.add(value, quantizer, channels), sums: new Sums(channels) }]
+    return [
+      {
+        quantizer,
+        names: gauge.add(value, quantizer, channels, quantization.activationType),
+        sums: new Sums(channels),
+      },
+    ]
   })
   if (measured.length === 0) return
   const visit = (_: number, outputs: Record<string, Tensor>) => {
@@ -49,7 +55,7 @@ class Gauge {
   }
 
   /** The names of outputs with means of each channel: of r, of Q(r), of r², and of (r - Q(r))². */
-  add(value: Value, { origin, affine }: Quantizer, channels: number): readonly string[] {
+  add(value: Value, { origin, affine }: Quantizer, channels: number, dtype: DType): readonly string[] {
     const op = this.#ops
     const vector = (values: Float64Array) => op.constant(TensorOf.of(dtypes.float, [channels], values))
     let x = op.Reshape(value, op.ints([-1, channels]))
@@ -59,7 +65,7 @@ class Gauge {
       x = op.Mul(x, vector(scale.map((s) => 1 / s)))
     }
     const scale = op.scalar(affine.scale, dtypes.float)
-    const zeroPoint = op.scalar(affine.zeroPoint, dtypes.uint8)
+    const zeroPoint = op.scalar(affine.zeroPoint, dtype)
     const rounded = op.DequantizeLinear(op.QuantizeLinear(x, scale, zeroPoint), scale, zeroPoint)
     const error = op.Sub(x, rounded)
     return [x, rounded, op.Mul(x, x), op.Mul(error, error)].map((values) => this.#mean(values))

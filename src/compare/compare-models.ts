@@ -42,6 +42,8 @@ export interface CompareOptions {
    * other. Default false.
    */
   readonly apart?: boolean | undefined
+  /** Let the runtime take no kernels of integers for Q/DQ of the second model: what it computes is what they say. */
+  readonly asItStands?: boolean | undefined
   /** Classes of a distribution that count as the best ones. Default 5. */
   readonly top?: number | undefined
   /** How far elements of an output may be apart; those further apart are counted. */
@@ -82,13 +84,13 @@ async function compareApart(
   options: CompareOptions,
 ): Promise<Comparison> {
   const [tally, known] = [new Tally(options), [] as RanSample[]]
-  await withSession(first, options, async (session) => {
+  await withSession(first, sessionOptions(options.signal), async (session) => {
     for await (const { feeds } of samples) {
       known.push(await ran(session, feeds, options))
       if (known.length === options.samples) break
     }
   })
-  await withSession(second, options, async (session) => {
+  await withSession(second, secondOptions(options), async (session) => {
     for (const { feeds, outputs, time } of known) {
       const other = await ran(session, feeds, options)
       tally.outputs(outputs, other.outputs)
@@ -114,10 +116,10 @@ async function ran(session: Session, feeds: Feeds, { timed, signal }: CompareOpt
 
 async function withSession(
   model: string | Uint8Array,
-  { signal }: CompareOptions,
+  options: SessionOptions,
   use: (session: Session) => Promise<void>,
 ): Promise<void> {
-  const session = await openSession(model, sessionOptions(signal))
+  const session = await openSession(model, options)
   try {
     await use(session)
   } finally {
@@ -142,7 +144,7 @@ export class Baseline {
     samples: AsyncIterable<Sample>,
     options: CompareOptions = {},
   ): Promise<Comparison> {
-    const session = await openSession(second, sessionOptions(options.signal))
+    const session = await openSession(second, secondOptions(options))
     try {
       return await compareSessions([this.#session, session], samples, options)
     } finally {
@@ -157,6 +159,11 @@ export class Baseline {
 
 function sessionOptions(signal: AbortSignal | undefined): SessionOptions {
   return { threads: 1, ...(signal && { signal }) }
+}
+
+/** Kernels of integers are taken for Q/DQ from the level extended on. */
+function secondOptions({ signal, asItStands }: CompareOptions): SessionOptions {
+  return { ...sessionOptions(signal), ...(asItStands && { optimization: 'basic' }) }
 }
 
 async function compareSessions(

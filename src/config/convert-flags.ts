@@ -5,7 +5,17 @@ import { stages } from '../rewrite/pass.ts'
 import { dataFlags, dataRequest } from './data-flags.ts'
 import type { FlagTable, ValuesOf } from './flag.ts'
 import { grouped } from './flag.ts'
-import { depfileFlag, hashFlag, outputFlags, reportFlag, siteFlags, siteOptions, targetFlags } from './flags.ts'
+import {
+  depfileFlag,
+  hashFlag,
+  outputFlags,
+  precisionFlags,
+  precisionOf,
+  reportFlag,
+  siteFlags,
+  siteOptions,
+  targetFlags,
+} from './flags.ts'
 import { quantizationFlags, quantizationOptions, refuseIdle } from './quantization-flags.ts'
 
 /** The settings of `convert`. */
@@ -57,17 +67,15 @@ export const convertFlags = {
       type: 'string',
       choices: ['auto', ...recipeNames],
       requiresArg: true,
-      describe: 'Quantize the result too: int8, int8-dynamic, weights-int8, weights-int4; auto: the best on the data',
+      describe:
+        'Quantize the result too: int8, int8-dynamic, weights-int8, weights-int4, fp8 (tensorrt); auto: the best on the data',
     },
   }),
   ...quantizationFlags,
   ...dataFlags,
   ...siteFlags,
   ...targetFlags,
-  ...grouped('Target:', {
-    float16: { type: 'boolean', describe: 'Compute in float16 where half precision is enough' },
-    bfloat16: { type: 'boolean', describe: 'The same in bfloat16' },
-  }),
+  ...precisionFlags,
   ...grouped('Checks:', {
     'dry-run': { type: 'boolean', describe: 'Find and rewrite, write nothing' },
     'require-all': { type: 'boolean', describe: 'Exit 1 if any attention, or a site to review, is left' },
@@ -112,17 +120,6 @@ export function convertOptions(args: Partial<ValuesOf<typeof convertFlags>>): Co
     stopAfter: args['stop-after'],
     precision: precisionOf(args),
   }
-}
-
-function precisionOf({
-  float16,
-  bfloat16,
-}: {
-  float16?: boolean | undefined
-  bfloat16?: boolean | undefined
-}): ConvertOptions['precision'] {
-  if (float16 && bfloat16) throw usage('--float16 and --bfloat16 exclude each other')
-  return float16 ? 'float16' : bfloat16 ? 'bfloat16' : undefined
 }
 
 function sinkOf(text: string | undefined): ConvertOptions['sink'] {

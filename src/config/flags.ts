@@ -1,4 +1,6 @@
+import { usage } from '../errors.ts'
 import { policyNames } from '../options.ts'
+import type { Precision } from '../rewrite/pass.ts'
 import { forms, providers, targetNames } from '../targets/index.ts'
 import { grouped } from './flag.ts'
 
@@ -45,7 +47,7 @@ export const siteFlags = grouped('Which softmaxes:', {
 })
 
 /** Where the result will run. */
-export const targetFlags = grouped('Target:', {
+export const runFlags = grouped('Target:', {
   target: {
     type: 'string',
     choices: targetNames,
@@ -59,13 +61,35 @@ export const targetFlags = grouped('Target:', {
     requiresArg: true,
     describe: 'Execution provider: any (default), cpu, cuda or webgpu',
   },
-  form: {
-    type: 'string',
-    choices: forms,
-    requiresArg: true,
-    describe: 'Use this form where it can be; the command targets lists them',
-  },
 })
+
+/** Where the result will run, and how Softmax1 is spelled there. */
+export const targetFlags = {
+  ...runFlags,
+  ...grouped('Target:', {
+    form: {
+      type: 'string',
+      choices: forms,
+      requiresArg: true,
+      describe: 'Use this form where it can be; the command targets lists them',
+    },
+  }),
+} as const
+
+/** The types that are not quantized. */
+export const precisionFlags = grouped('Target:', {
+  float16: { type: 'boolean', describe: 'Compute in float16 where half precision is enough' },
+  bfloat16: { type: 'boolean', describe: 'The same in bfloat16' },
+})
+
+/** Throws `usage` where both are asked for. */
+export function precisionOf(flags: {
+  float16?: boolean | undefined
+  bfloat16?: boolean | undefined
+}): Precision | undefined {
+  if (flags.float16 && flags.bfloat16) throw usage('--float16 and --bfloat16 exclude each other')
+  return flags.float16 ? 'float16' : flags.bfloat16 ? 'bfloat16' : undefined
+}
 
 export const hashFlag = grouped('Output:', {
   hash: { type: 'boolean', describe: 'Put the sha256 of every file in the report' },

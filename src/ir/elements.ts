@@ -1,8 +1,12 @@
 import { bug } from '../errors.ts'
 import type { DType } from './dtype.ts'
 import { byteSize, dtypeName } from './dtype.ts'
+import { float8ToNumber, numberToFloat8 } from './float8.ts'
 
-/** Elements in the raw little-endian layout as numbers. Sub-byte and 8-bit float types are not numbers here and throw. */
+/**
+ * Elements in the raw little-endian layout as numbers. Sub-byte types, and those of 8-bit floats except float8e4m3fn, are not
+ * numbers here and throw.
+ */
 export function elementsFromBytes(dtype: DType, raw: Uint8Array, count: number): number[] {
   const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength)
   const read = readers[dtypeName(dtype) ?? '']
@@ -69,6 +73,7 @@ const readers: Record<string, (view: DataView, i: number) => number> = {
     single.setUint32(0, v.getUint16(i * 2, true) << 16)
     return single.getFloat32(0)
   },
+  float8e4m3fn: (v, i) => float8ToNumber(v.getUint8(i)),
   uint8: (v, i) => v.getUint8(i),
   bool: (v, i) => v.getUint8(i),
   int8: (v, i) => v.getInt8(i),
@@ -85,6 +90,7 @@ const writers: Record<string, (view: DataView, i: number, value: number | bigint
   double: (v, i, x) => v.setFloat64(i * 8, Number(x), true),
   float16: (v, i, x) => v.setUint16(i * 2, numberToHalf(Number(x)), true),
   bfloat16: (v, i, x) => v.setUint16(i * 2, numberToBfloat16(Number(x)), true),
+  float8e4m3fn: (v, i, x) => v.setUint8(i, numberToFloat8(Number(x))),
   uint8: (v, i, x) => v.setUint8(i, Number(x)),
   bool: (v, i, x) => v.setUint8(i, Number(x) === 0 ? 0 : 1),
   int8: (v, i, x) => v.setInt8(i, Number(x)),

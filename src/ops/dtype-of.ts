@@ -35,9 +35,10 @@ function typeOf(value: Value, search: Search): DType | undefined {
 }
 
 /** The type an operator gives whatever it reads. */
-function madeType({ producer: node }: Value): DType | undefined {
+function madeType(value: Value): DType | undefined {
+  const node = value.producer
   if (!node) return undefined
-  const fixed = results.get(node.op)
+  const fixed = further.get(node.op)?.[node.outputs.indexOf(value)] ?? results.get(node.op)
   if (fixed !== undefined) return fixed
   switch (node.op) {
     case 'Cast':
@@ -103,6 +104,15 @@ const results: ReadonlyMap<string, DType> = new Map([
   ['DynamicQuantizeLinear', dtypes.uint8],
   ['com.microsoft::MatMulIntegerToFloat', dtypes.float],
   ['com.microsoft::DynamicQuantizeMatMul', dtypes.float],
+])
+
+/** Types of the outputs behind the first, of operators that give several. */
+const further: ReadonlyMap<string, readonly (DType | undefined)[]> = new Map([
+  ['TopK', [undefined, dtypes.int64]],
+  ['MaxPool', [undefined, dtypes.int64]],
+  ['Unique', [undefined, dtypes.int64, dtypes.int64, dtypes.int64]],
+  ['Dropout', [undefined, dtypes.bool]],
+  ['DynamicQuantizeLinear', [undefined, dtypes.float, dtypes.uint8]],
 ])
 
 /** Inputs that have the type of the result, where that is not input 0 alone. */

@@ -22,6 +22,12 @@ const variants = {
   'int8-percentile': { ...plain, range: { percentile: 99.999 } },
 } as const satisfies Record<string, Choices>
 
+/**
+ * What else a recipe says. The steps of fp8 grow with the number: an outlier costs the others nothing, and nothing is moved
+ * out of its way.
+ */
+const said: Readonly<Partial<Record<Recipe, Omit<Choices, 'recipe'>>>> = { fp8: { alpha: undefined } }
+
 export type RecipeName = Recipe | keyof typeof variants
 
 /** Every recipe that can be asked for by name. */
@@ -35,7 +41,9 @@ export function isRecipeName(text: string): text is RecipeName {
 }
 
 export function choicesOf(name: RecipeName): Choices {
-  return name in variants ? variants[name as keyof typeof variants] : { recipe: name as Recipe }
+  return name in variants
+    ? variants[name as keyof typeof variants]
+    : { recipe: name as Recipe, ...said[name as Recipe] }
 }
 
 /** Whether ranges of the recipe need histograms. */

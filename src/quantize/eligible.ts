@@ -3,6 +3,7 @@ import type { Facts } from '../ops/index.ts'
 import type { WeightProduct } from './products.ts'
 import { findProducts } from './products.ts'
 import type { Quantization } from './quantization.ts'
+import { isStatic } from './recipes.ts'
 
 /** Products that read one value, and will read it quantized. */
 export interface ProductGroup {
@@ -11,7 +12,13 @@ export interface ProductGroup {
 }
 
 /** DequantizeLinear takes one scale for each channel from this opset on. */
-const perChannelOpset = 13
+export const perChannelOpset = 13
+
+/** There is float8 from this opset on, and Q/DQ of half precision. */
+export const float8Opset = 19
+
+/** Rows and columns of the smallest weight that explicit quantization pays for. Source: ModelOpt leaves smaller ones. */
+const leastExplicit = 16
 
 /**
  * The products to quantize, grouped by the value they read, in file order. Every other product with a constant weight is
@@ -37,12 +44,16 @@ export function groupsToQuantize(model: Model, quantization: Quantization, facts
 
 function reasonForFloat(product: WeightProduct, model: Model, quantization: Quantization): string | undefined {
   if (quantization.settings.keep(product.node.label)) return 'was asked to stay in float'
-  const isStatic = quantization.settings.recipe === 'int8'
-  if (isStatic && quantization.quantizerOf(product.input)) return undefined
-  if (isStatic && model.opset < perChannelOpset)
-    return `is in a model of opset ${model.opset}; scales by channel need opset ${perChannelOpset}`
+  const { recipe, explicit } = quantization.settings
+  const observes = isStatic(recipe)
+  if (explicit !== undefined && Math.min(...product.tensor.dims) < leastExplicit)
+    return `has a weight of ${product.tensor.dims.join(' x ')}, which is too small for tensor cores of 8 bits`
+  if (observes && quantization.quantizerOf(product.input)) return undefined
+  const needed = recipe === 'fp8' ? float8Opset : perChannelOpset
+  if (observes && model.opset < needed)
+    return `is in a model of opset ${model.opset}; ${recipe === 'fp8' ? 'float8' : 'scales by channel'} need opset ${needed}`
   if (model.irVersion < 4) return `is in a file of IR version ${model.irVersion}, whose constants are graph inputs`
-  if (!isStatic) return undefined
+  if (!observes) return undefined
   const statistics = quantization.statisticsOf(product.input)
   if (!statistics) return `reads "${product.input.name}", which was not calibrated`
   const { min, max } = statistics.range

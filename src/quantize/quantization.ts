@@ -1,17 +1,24 @@
-import type { Node, Value } from '../ir/index.ts'
+import type { DType, Node, Value } from '../ir/index.ts'
 import { dtypes } from '../ir/index.ts'
 import { constantTensor } from '../ops/index.ts'
 import type { Affine } from './affine.ts'
 import { unsignedAffine } from './affine.ts'
+import type { Grid } from './grid.ts'
+import { gridOf, symmetricScale } from './grid.ts'
 import type { Protocol, Recipe } from './recipes.ts'
 import type { Migration } from './smoothing.ts'
-import type { ChannelStatistics, RangeMethod, Statistics, ValueStatistics } from './statistics.ts'
+import type { ChannelStatistics, Range, RangeMethod, Statistics, ValueStatistics } from './statistics.ts'
 import { transformed, transformedChannels } from './statistics.ts'
 
 export interface QuantizationSettings {
   readonly recipe: Recipe
   /** Quantize as published in the place of what runs well; undefined for the latter. */
   readonly protocol: Protocol | undefined
+  /**
+   * Quantize for a compiler that reads Q/DQ as they stand: symmetric, scales of this type. Undefined for a runtime with
+   * kernels of integers, whose activations have a zero point.
+   */
+  readonly explicit: DType | undefined
   /** Exponent of the migration of outliers into the weights; undefined leaves activations as they are. */
   readonly alpha: number | undefined
   /** Centre the channels of normalised activations before they are quantized. */
@@ -28,7 +35,10 @@ export interface QuantizationSettings {
   readonly reduceRange: boolean
   /** Quantize large tables that are looked up with Gather. */
   readonly embeddings: boolean
-  /** Quantize large convolutions of one position too: half the size again, at some loss. */
+  /**
+   * Quantize convolutions too: large ones of one position, for half the size again at some loss; `explicit`, all that tensor
+   * cores take.
+   */
   readonly convolutions: boolean
   /** Whether a product is to stay in float, by the name of its node. */
   readonly keep: (node: string) => boolean
@@ -38,6 +48,7 @@ export interface QuantizationSettings {
 export const defaultSettings: QuantizationSettings = {
   recipe: 'int8',
   protocol: undefined,
+  explicit: undefined,
   alpha: 0.75,
   symmetrize: true,
   biasCorrection: true,
@@ -157,15 +168,37 @@ export class Quantization {
     return this.#quantizers
   }
 
-  /** The map onto u8 of a value that is going to be quantized; undefined where nothing is known of it. */
+  /** What weights are rounded to. */
+  get grid(): Grid {
+    return gridOf(this.settings)
+  }
+
+  /** The type of quantized activations. */
+  get activationType(): DType {
+    return this.settings.explicit === undefined ? dtypes.uint8 : this.grid.dtype
+  }
+
+  /** The step of a weight whose largest magnitude is given. */
+  weightScale(magnitude: number): number {
+    return symmetricScale(magnitude, this.grid, this.settings.explicit ?? dtypes.float)
+  }
+
+  /** The map onto integers, or onto floats of 8 bits, of a value that is going to be quantized; undefined where nothing is known of it. */
   affineOf(value: Value): Affine | undefined {
     const made = this.#made.get(value)
     if (made?.origin.migration?.unit) return { scale: 1, zeroPoint: 128 }
     const range = this.statisticsOf(value)?.rangeBy(this.settings.range)
-    return range && unsignedAffine(range)
+    return range && this.affineOfRange(range)
   }
 
-  /** The quantizer behind a value that is dequantized from u8 with one scale, whoever inserted it. */
+  affineOfRange(range: Range): Affine {
+    const { explicit } = this.settings
+    if (explicit === undefined) return unsignedAffine(range)
+    const magnitude = Math.max(Math.abs(range.min), Math.abs(range.max))
+    return { scale: symmetricScale(magnitude, this.grid, explicit), zeroPoint: 0 }
+  }
+
+  /** The quantizer behind a value that is dequantized with one scale from the type of activations, whoever inserted it. */
   quantizerOf(value: Value): Quantizer | undefined {
     const known = this.#quantizers.get(value)
     if (known) return known
@@ -173,7 +206,8 @@ export class Quantization {
     const source = quantize?.input(0)
     if (dequantize?.op !== 'DequantizeLinear' || quantize?.op !== 'QuantizeLinear' || !source) return undefined
     const [scale, zeroPoint] = [1, 2].map((port) => constantTensor(dequantize.input(port)))
-    if (scale?.size !== 1 || (zeroPoint && (zeroPoint.size !== 1 || zeroPoint.dtype !== dtypes.uint8))) return undefined
+    if (scale?.size !== 1 || (zeroPoint && (zeroPoint.size !== 1 || zeroPoint.dtype !== this.activationType)))
+      return undefined
     const affine = { scale: scale.toNumbers()[0] ?? 1, zeroPoint: zeroPoint?.toNumbers()[0] ?? 0 }
     const found = {
       origin: this.originOf(source),

@@ -13,6 +13,8 @@ export type { RuntimeTrap, SessionOption, Symptom } from './ort-traps.ts'
 export { asItStands, exactOnOldProcessors, ortTraps, trapsOf } from './ort-traps.ts'
 export type { Form, FormConditions, FormSpec, Provider, Target, TargetChoice, TargetName } from './target.ts'
 export { forms, providers, targetNames } from './target.ts'
+export type { QdqFinding, QdqRule } from './tensorrt-qdq.ts'
+export { checkQdq } from './tensorrt-qdq.ts'
 export { compareVersions } from './version.ts'
 
 /** Every target, by name. */

@@ -13,6 +13,7 @@ export const onnx: Target = {
   opsets: [],
   irVersions: [],
   newest: undefined,
+  quantized: 'kernels',
   fused: [],
   forms: [
     {

@@ -32,6 +32,7 @@ export const ort: Target = {
     [0, '1.19'],
   ],
   newest: { opset: 26, irVersion: 13 },
+  quantized: 'kernels',
   fused: ortFused,
   forms: [
     {

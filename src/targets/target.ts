@@ -86,6 +86,11 @@ export interface Target {
   readonly irVersions: readonly (readonly [irVersion: number, version: string])[]
   /** The newest the newest known runtime loads; undefined for a target without limits. */
   readonly newest: { readonly opset: number; readonly irVersion: number } | undefined
+  /**
+   * How quantized models are written: `kernels`, for a runtime that finds kernels of integers for u8 data with zero points;
+   * `explicit`, for a compiler that computes what symmetric Q/DQ say, in the types they say.
+   */
+  readonly quantized: 'kernels' | 'explicit'
   /** Best first. */
   readonly forms: readonly FormSpec[]
   /** Fused operators that are converted where they stand. All others are expanded, or left when they cannot be. */

@@ -41,6 +41,7 @@ export const tensorrt: Target = {
   ],
   irVersions: [],
   newest: { opset: 25, irVersion: 13 },
+  quantized: 'explicit',
   fused: [],
   forms: [
     {

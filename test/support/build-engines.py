@@ -1,4 +1,7 @@
-"""Builds ONNX files with TensorRT-RTX, which needs no GPU for that: paths on stdin as JSON, results on stdout."""
+"""Builds ONNX files with TensorRT-RTX, which needs no GPU for that: paths on stdin as JSON, results on stdout.
+
+The first argument is the compute capability to build for, SM80 where there is none.
+"""
 import json
 import re
 import sys
@@ -7,6 +10,7 @@ import tensorrt_rtx_bindings as trt
 
 logger = trt.Logger(trt.Logger.ERROR)
 builder = trt.Builder(logger)
+capability = getattr(trt.ComputeCapability, sys.argv[1] if len(sys.argv) > 1 else "SM80")
 
 
 def build(path):
@@ -16,7 +20,7 @@ def build(path):
         return {"parsed": False, "why": parser.get_error(0).desc()}
     config = builder.create_builder_config()
     config.num_compute_capabilities = 1
-    config.set_compute_capability(trt.ComputeCapability.SM80, 0)
+    config.set_compute_capability(capability, 0)
     profile, dynamic = builder.create_optimization_profile(), False
     for i in range(network.num_inputs):
         tensor = network.get_input(i)

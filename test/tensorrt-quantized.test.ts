@@ -1,0 +1,280 @@
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Model } from '../src/ir/index.ts'
+import { dtypes } from '../src/ir/index.ts'
+import { modelToBytes, openModel, parseModel } from '../src/onnx/index.ts'
+import { installedRuntime, openSession } from '../src/runtime/index.ts'
+import type { QdqRule } from '../src/targets/index.ts'
+import { checkQdq } from '../src/targets/index.ts'
+import { root } from './support/built.ts'
+import { explicit } from './support/explicit.ts'
+import { inputsOfExport, labelledExports } from './support/exports.ts'
+import { pythonWith } from './support/python.ts'
+
+const canRun = installedRuntime() !== undefined
+if (!canRun) console.log('skipped: explicit quantization, which calibrates in ONNX Runtime')
+
+const forms = [
+  ['int8', undefined],
+  ['int8', 'float16'],
+  ['fp8', 'float16'],
+] as const
+
+describe.skipIf(!canRun)('explicit Q/DQ of an export', () => {
+  const committed = labelledExports().filter(([, path]) => path.startsWith('fixtures'))
+
+  it.each(committed)('%s is what TensorRT takes, with no zero point and no operator of a runtime', async (_, path) => {
+    for (const [recipe, precision] of forms) {
+      const { model, quantization } = await explicit(path, recipe, precision)
+      expect(checkQdq(model)).toEqual([])
+      expect(quantization.products.some(({ quantized }) => quantized)).toBe(true)
+      const nodes = [...model.graphs()].flatMap((graph) => [...graph.nodes()])
+      expect(nodes.filter(({ domain }) => domain !== '').map(({ op }) => op)).toEqual([])
+      const zeros = nodes.filter(({ op }) => op.endsWith('eLinear')).map((node) => node.input(2)?.initializer)
+      expect(zeros.length).toBeGreaterThan(0)
+      expect(new Set(zeros.map((zero) => zero?.dtype))).toEqual(
+        new Set([recipe === 'int8' ? dtypes.int8 : dtypes.float8e4m3fn]),
+      )
+      expect(zeros.flatMap((zero) => zero?.toNumbers() ?? [Number.NaN]).every((z) => z === 0)).toBe(true)
+    }
+  })
+
+  it.each(committed)('%s computes what the float model does, up to 8 bits', async (_, path) => {
+    const feeds = inputsOfExport(path)
+    const run = async (bytes: Uint8Array) => {
+      const session = await openSession(bytes, { threads: 1, optimization: 'basic' })
+      const outputs = await session.run(feeds)
+      await session.close()
+      return Object.values(outputs).flatMap((tensor) =>
+        tensor.dtype === dtypes.float ? tensor.toNumbers(1 << 24).filter(Number.isFinite) : [],
+      )
+    }
+    const expected = await run(modelToBytes(openModel(path)))
+    for (const recipe of ['int8', 'fp8'] as const) {
+      const { bytes } = await explicit(path, recipe, undefined, { convert: false })
+      // Random weights, and a few inputs: a step of 127, or three bits of fraction, through two layers.
+      expect(cosine(expected, await run(bytes)), recipe).toBeGreaterThan(0.97)
+    }
+  })
+})
+
+function cosine(a: readonly number[], b: readonly number[]): number {
+  const dot = (x: readonly number[], y: readonly number[]) => x.reduce((sum, value, i) => sum + value * (y[i] ?? 0), 0)
+  return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b))
+}
+
+const weight = Array.from({ length: 64 * 32 }, (_, i) => ((i * 37) % 255) - 127)
+const ones = (count: number, value: number | string = 0.01) => Array.from({ length: count }, () => value).join(', ')
+
+/** A product of 64 by 32 with explicit Q/DQ, in which each part can be another one. */
+function product(
+  parts: Partial<Record<'scale' | 'zero' | 'weights' | 'axis' | 'nodes' | 'inputs', string>> = {},
+): Model {
+  return parseModel(`<ir_version: 9, opset_import: ["" : 19]>
+g (float[8,64,64] x${parts.inputs ?? ''}) => (float[8,64,32] y)
+<${parts.scale ?? 'float xs = {0.02}'}, ${parts.zero ?? 'int8 xz = {0}'}, int8[64,32] w = {${weight.join(', ')}},
+ ${parts.weights ?? `float[32] ws = {${ones(32)}}, int8[32] wz = {${ones(32, 0)}}`}, float[32] b = {${ones(32)}}>
+{
+  ${
+    parts.nodes ??
+    `xq = QuantizeLinear (x, xs, xz)
+  xd = DequantizeLinear (xq, xs, xz)
+  wd = DequantizeLinear <axis: int = ${parts.axis ?? 1}> (w, ws, wz)
+  p = MatMul (xd, wd)
+  y = Add (p, b)`
+  }
+}`)
+}
+
+const planted: readonly (readonly [claim: string, rule: QdqRule, model: () => Model])[] = [
+  ['a zero point other than 0', 'zero-point', () => product({ zero: 'int8 xz = {3}' })],
+  [
+    'a zero point of a weight other than 0',
+    'zero-point',
+    () => product({ weights: `float[32] ws = {${ones(32)}}, int8[32] wz = {1, ${ones(31, 0)}}` }),
+  ],
+  ['u8 with a zero point', 'zero-point', () => product({ zero: 'uint8 xz = {128}' })],
+  ['a negative scale', 'scale-positive', () => product({ scale: 'float xs = {-0.02}' })],
+  ['a scale of 0', 'scale-positive', () => product({ scale: 'float xs = {0.0}' })],
+  [
+    'a negative scale of one channel',
+    'scale-positive',
+    () => product({ weights: `float[32] ws = {-0.01, ${ones(31)}}, int8[32] wz = {${ones(32, 0)}}` }),
+  ],
+  [
+    'scales of a weight along its rows',
+    'weight-axis',
+    () => product({ axis: '0', weights: `float[64] ws = {${ones(64)}}, int8[64] wz = {${ones(64, 0)}}` }),
+  ],
+  [
+    'more scales than channels',
+    'scale-shape',
+    () => product({ weights: `float[31] ws = {${ones(31)}}, int8[31] wz = {${ones(31, 0)}}` }),
+  ],
+  [
+    'an activation with a scale for each channel',
+    'activation-per-tensor',
+    () =>
+      product({
+        scale: `float[64] xs = {${ones(64)}}`,
+        zero: `int8[64] xz = {${ones(64, 0)}}`,
+        nodes: `xq = QuantizeLinear <axis: int = 2> (x, xs, xz)
+  xd = DequantizeLinear <axis: int = 2> (xq, xs, xz)
+  wd = DequantizeLinear <axis: int = 1> (w, ws, wz)
+  y = MatMul (xd, wd)`,
+      }),
+  ],
+  [
+    'a scale of another type than the data',
+    'scale-type',
+    () =>
+      product({
+        scale: 'float16 xs = {0.02}',
+        nodes: `xq = QuantizeLinear (x, xs, xz)
+  xd = DequantizeLinear (xq, xs, xz)
+  xf = Cast <to: int = 1> (xd)
+  wd = DequantizeLinear <axis: int = 1> (w, ws, wz)
+  y = MatMul (xf, wd)`,
+      }),
+  ],
+  [
+    'a scale that is computed',
+    'scale-constant',
+    () =>
+      product({
+        inputs: ', float s',
+        nodes: `xq = QuantizeLinear (x, s, xz)
+  xd = DequantizeLinear (xq, s, xz)
+  wd = DequantizeLinear <axis: int = 1> (w, ws, wz)
+  y = MatMul (xd, wd)`,
+      }),
+  ],
+  ['16-bit integers', 'quantized-type', () => product({ zero: 'int16 xz = {0}' })],
+  [
+    'another scale behind than in front',
+    'pair',
+    () =>
+      product({
+        scale: 'float xs = {0.02}, float other = {0.03}',
+        nodes: `xq = QuantizeLinear (x, xs, xz)
+  xd = DequantizeLinear (xq, other, xz)
+  wd = DequantizeLinear <axis: int = 1> (w, ws, wz)
+  y = MatMul (xd, wd)`,
+      }),
+  ],
+  [
+    'a product with one operand in float',
+    'operands',
+    () =>
+      product({
+        nodes: `wd = DequantizeLinear <axis: int = 1> (w, ws, wz)
+  y = MatMul (x, wd)`,
+      }),
+  ],
+  [
+    'a result that is quantized for no product',
+    'output-quantized',
+    () =>
+      product({
+        nodes: `xq = QuantizeLinear (x, xs, xz)
+  xd = DequantizeLinear (xq, xs, xz)
+  wd = DequantizeLinear <axis: int = 1> (w, ws, wz)
+  p = MatMul (xd, wd)
+  pq = QuantizeLinear (p, xs, xz)
+  pd = DequantizeLinear (pq, xs, xz)
+  y = Tanh (pd)`,
+      }),
+  ],
+  [
+    'integers that meet no DequantizeLinear',
+    'pair',
+    () =>
+      product({
+        nodes: `xq = QuantizeLinear (x, xs, xz)
+  wd = DequantizeLinear <axis: int = 1> (w, ws, wz)
+  xf = Cast <to: int = 1> (xq)
+  y = MatMul (xf, wd)`,
+      }),
+  ],
+]
+
+describe('the check of explicit Q/DQ', () => {
+  it('has nothing against a product as it should be', () => {
+    expect(checkQdq(product())).toEqual([])
+  })
+
+  it.each(planted)('finds %s', (_, rule, model) => {
+    const found = checkQdq(model())
+    expect(found.map((finding) => finding.rule)).toContain(rule)
+    expect(found.every(({ node, message, advice }) => message.includes(`"${node}"`) && advice.endsWith('.'))).toBe(true)
+  })
+})
+
+describe('TensorRT-RTX', () => {
+  const python = pythonWith('tensorrt_rtx_bindings')
+  let folder = ''
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'outeffhop-trt-'))
+  })
+  afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+  interface Built {
+    readonly parsed: boolean
+    readonly built?: boolean
+    readonly mentions?: number
+    readonly why?: string
+  }
+
+  /** Builds for a chip that has float8. */
+  function build(models: readonly Uint8Array[]): Built[] {
+    const paths = models.map((bytes, i) => {
+      const path = join(folder, `${i}.onnx`)
+      writeFileSync(path, bytes)
+      return path
+    })
+    const program = join(root, 'test/support/build-engines.py')
+    const input = JSON.stringify(paths)
+    const { status, stdout, stderr } = spawnSync(python as string, [program, 'SM89'], { input, encoding: 'utf8' })
+    if (status !== 0) throw new Error(stderr)
+    return JSON.parse(stdout.trim().split('\n').at(-1) as string)
+  }
+
+  it.skipIf(!python)(
+    'builds a product as it should be, and refuses the planted faults that the check calls refused',
+    () => {
+      const models = planted.map(([, , model]) => model())
+      const [sound, ...results] = build([product(), ...models].map(modelToBytes))
+      expect(sound?.built).toBe(true)
+      const severity = (i: number) =>
+        checkQdq(models[i] as Model).find(({ rule }) => rule === planted[i]?.[1])?.severity
+      const refused = planted.filter((_, i) => severity(i) === 'refused').map(([claim]) => claim)
+      expect(planted.filter((_, i) => !results[i]?.built).map(([claim]) => claim)).toEqual(refused)
+      expect(refused.length).toBeGreaterThan(planted.length / 2 - 2)
+    },
+  )
+
+  it.skipIf(!python)(
+    'builds every export with int8 and with fp8 that it builds as it is',
+    async () => {
+      const exports = labelledExports()
+      const originals = build(exports.map(([, path]) => readFileSync(path)))
+      expect(originals.filter(({ built }) => built).length).toBeGreaterThan(exports.length / 2)
+      const lost: string[] = []
+      for (const [recipe, precision] of forms) {
+        const made = []
+        for (const [name, path] of exports) {
+          const { bytes, model } = await explicit(path, recipe, precision)
+          expect(checkQdq(model), name).toEqual([])
+          made.push(bytes)
+        }
+        for (const [i, { built, why }] of build(made).entries())
+          if (originals[i]?.built && !built) lost.push(`${exports[i]?.[0]} in ${recipe}: ${why}`)
+      }
+      expect(lost).toEqual([])
+    },
+    3_600_000,
+  )
+})
