@@ -1,5 +1,7 @@
 import type { DType } from '../ir/index.ts'
+import type { ImportTrap } from './build-traps.ts'
 import type { FusedSpec } from './fused.ts'
+import type { FusionRule } from './fusion.ts'
 
 /** What a model can be written for. */
 export const targetNames = ['ort', 'tensorrt', 'onnx'] as const
@@ -90,6 +92,22 @@ export interface Target {
   readonly forms: readonly FormSpec[]
   /** Fused operators that are converted where they stand. All others are expanded, or left when they cannot be. */
   readonly fused: readonly FusedSpec[]
+  /** Where an engine is built of the model first: what that refuses, what it fuses, and how it is asked for. */
+  readonly build?: BuildFacts
+}
+
+/** What is known of a builder of engines. */
+export interface BuildFacts {
+  readonly traps: readonly ImportTrap[]
+  /** Operators it knows of other domains, as `Node.op` names them, though no document promises them. */
+  readonly contributed: readonly string[]
+  readonly fusion: readonly FusionRule[]
+  /** Attention operators that have to be fused: without a kernel the build fails. */
+  readonly undivided: readonly string[]
+  /** The program that builds, with flags whatever the model. */
+  readonly command: readonly string[]
+  /** Names of fused kernels in the layer information. */
+  readonly kernels: readonly string[]
 }
 
 /** A target, and the version and provider the result must run on. */
