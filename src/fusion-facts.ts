@@ -37,7 +37,8 @@ function operatorFacts(node: Node, facts: Facts): FusionFacts {
     const found = value && facts.size(value, axis)
     return typeof found === 'number' ? found / parts : undefined
   }
-  const split = (value: Value | undefined, parts: number) => size(value, -1, value && facts.rank(value) === 4 ? 1 : parts)
+  const split = (value: Value | undefined, parts: number) =>
+    size(value, -1, value && facts.rank(value) === 4 ? 1 : parts)
   return {
     spelling: 'operator',
     op: node.op,
@@ -105,7 +106,13 @@ function isPutTogether(value: Value, facts: Facts): boolean {
 }
 
 /** (q · kᵀ) · v: scores end in queries and keys, and probabilities are the left factor of values. */
-function isInOrder(site: Site, score: Contraction, value: Contraction, qk: LabelledProduct, pv: LabelledProduct): boolean {
+function isInOrder(
+  site: Site,
+  score: Contraction,
+  value: Contraction,
+  qk: LabelledProduct,
+  pv: LabelledProduct,
+): boolean {
   const k = operandOf(qk, score.node, score.dataInput)
   const key = k && labelAt(k.labels, score.axis)
   if (key === undefined || qk.output.at(-1) !== key || site.axis !== -1) return false
@@ -147,7 +154,8 @@ function between(
 /** The operator, or what it amounts to: a product with a number, the guard against rows without a key. */
 function wordFor(node: Node, facts: Facts): string {
   const constant = (value: Value | undefined) => value !== undefined && facts.scalar(value) !== undefined
-  if ((node.op === 'Mul' && node.inputs.some(constant)) || (node.op === 'Div' && constant(node.input(1)))) return 'Scale'
+  if ((node.op === 'Mul' && node.inputs.some(constant)) || (node.op === 'Div' && constant(node.input(1))))
+    return 'Scale'
   if (node.op === 'Where' && node.input(0)?.producer?.op === 'IsNaN') return 'IsNaN-Where'
   return node.op
 }
@@ -182,7 +190,10 @@ function quantizedOf(
 function quantizedType(value: Value | undefined, facts: Facts): DType | undefined {
   for (let node = value?.producer; node; node = node.input(0)?.producer) {
     if (node.op === 'DequantizeLinear') return dtypeOf(node.input(0) as Value)
-    if (!['Transpose', 'Reshape', 'Identity', 'Squeeze', 'Unsqueeze'].includes(node.op) && wordFor(node, facts) !== 'Scale')
+    if (
+      !['Transpose', 'Reshape', 'Identity', 'Squeeze', 'Unsqueeze'].includes(node.op) &&
+      wordFor(node, facts) !== 'Scale'
+    )
       return undefined
   }
   return undefined

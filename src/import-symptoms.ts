@@ -10,7 +10,6 @@ export interface TrapHit {
   readonly trap: ImportTrap
   readonly kind: 'node' | 'value'
   readonly name: string
-  readonly graph: string
   /** The operator and the types that matter, or the type of the value. */
   readonly what: string
 }
@@ -20,15 +19,14 @@ export function trapHits(model: Model, traps: readonly ImportTrap[], facts: Fact
   const local = new Set(model.functions.map((fn) => `${fn.domain}::${fn.name}`))
   return [...model.graphs()].flatMap((graph) => {
     const nodes = [...graph.nodes()].filter((node) => !local.has(`${node.domain}::${node.opType}`))
-    const path = graph.parent === undefined ? '' : graph.outermost() === graph ? '' : 'nested'
     return traps.flatMap((trap) => [
       ...nodes.flatMap((node) => {
         const what = isAbout(trap, node) ? nodeSymptoms[trap.symptom]?.(node, trap, facts) : undefined
-        return what === undefined ? [] : [{ trap, kind: 'node' as const, name: node.label, graph: path, what }]
+        return what === undefined ? [] : [{ trap, kind: 'node' as const, name: node.label, what }]
       }),
       ...[...graph.values.values()].flatMap((value) => {
         const what = valueSymptoms[trap.symptom]?.(value, trap, facts)
-        return what === undefined ? [] : [{ trap, kind: 'value' as const, name: value.name, graph: path, what }]
+        return what === undefined ? [] : [{ trap, kind: 'value' as const, name: value.name, what }]
       }),
     ])
   })

@@ -14,7 +14,16 @@ export type { Need, Standing } from './needs.ts'
 export { neededVersion, raisedFor, standingOf } from './needs.ts'
 export type { RuntimeTrap, SessionOption, Symptom } from './ort-traps.ts'
 export { asItStands, exactOnOldProcessors, ortTraps, trapsOf } from './ort-traps.ts'
-export type { BuildFacts, Form, FormConditions, FormSpec, Provider, Target, TargetChoice, TargetName } from './target.ts'
+export type {
+  BuildFacts,
+  Form,
+  FormConditions,
+  FormSpec,
+  Provider,
+  Target,
+  TargetChoice,
+  TargetName,
+} from './target.ts'
 export { forms, providers, targetNames } from './target.ts'
 export { compareVersions } from './version.ts'
 

@@ -1,6 +1,7 @@
 import { dtypes } from '../ir/index.ts'
 import { ortFused } from './ort-fused.ts'
 import { ortOperators } from './ort-operators.ts'
+import { ortTraps } from './ort-traps.ts'
 import type { Target } from './target.ts'
 
 const { float, float16 } = dtypes
@@ -33,6 +34,7 @@ export const ort: Target = {
   ],
   newest: { opset: 26, irVersion: 13 },
   fused: ortFused,
+  runtimeTraps: ortTraps,
   forms: [
     {
       form: 'gqa',

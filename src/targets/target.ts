@@ -2,6 +2,7 @@ import type { DType } from '../ir/index.ts'
 import type { ImportTrap } from './build-traps.ts'
 import type { FusedSpec } from './fused.ts'
 import type { FusionRule } from './fusion.ts'
+import type { RuntimeTrap } from './ort-traps.ts'
 
 /** What a model can be written for. */
 export const targetNames = ['ort', 'tensorrt', 'onnx'] as const
@@ -68,8 +69,6 @@ export interface AttributeNeed {
 export interface Target {
   readonly name: TargetName
   readonly summary: string
-  /** What to do with a written model, a line each; `FILE` stands for its path. */
-  readonly next?: readonly string[]
   /** Version assumed when none is given; undefined for a target without versions. */
   readonly defaultVersion: string | undefined
   /** Domains of operators the runtime knows besides the default one. */
@@ -92,6 +91,8 @@ export interface Target {
   readonly forms: readonly FormSpec[]
   /** Fused operators that are converted where they stand. All others are expanded, or left when they cannot be. */
   readonly fused: readonly FusedSpec[]
+  /** What its releases do badly. */
+  readonly runtimeTraps?: readonly RuntimeTrap[]
   /** Where an engine is built of the model first: what that refuses, what it fuses, and how it is asked for. */
   readonly build?: BuildFacts
 }

@@ -78,7 +78,8 @@ export const tensorrtFusion: readonly FusionRule[] = [
   {
     code: 'operator-after',
     holds: ({ after }) => (after.some((op) => !fusedAfter.has(op)) ? 'breaks' : undefined),
-    message: ({ after }) => `has ${after.find((op) => !fusedAfter.has(op))} between the softmax and the product with values`,
+    message: ({ after }) =>
+      `has ${after.find((op) => !fusedAfter.has(op))} between the softmax and the product with values`,
     advice: 'Mask before the softmax, and multiply the output and not the probabilities.',
     source: `${built}a product with a number, a Cast, and the guard Where(IsNaN(p), 0, p) stay fused; sums, maxima and products with a tensor do not.`,
   },
