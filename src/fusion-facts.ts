@@ -129,6 +129,8 @@ function between(
   const found = new Map<Node, boolean>()
   const leads = (node: Node, depth: number): boolean => {
     if (ends.includes(node)) return true
+    // What is computed of a shape is no element of it.
+    if (node.op === 'Shape') return false
     const known = found.get(node)
     if (known !== undefined) return known
     if (depth === 0) return false

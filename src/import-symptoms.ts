@@ -50,7 +50,9 @@ const nodeSymptoms: Readonly<Partial<Record<ImportSymptom, NodeSymptom>>> = {
   'zero-point': (node, _, facts) => {
     if (!quantizers.has(node.op)) return undefined
     const zero = node.input(2)
-    const numbers = facts.numbers(zero) ?? zero?.initializer?.toNumbers()
+    // Zero points of float8 and float4 are +0 by the standard.
+    if (zero === undefined || !integers.has(dtypeOf(zero) ?? 0)) return undefined
+    const numbers = facts.numbers(zero) ?? zero.initializer?.toNumbers()
     return numbers?.some((n) => n !== 0) ? node.op : undefined
   },
   'quantized-type': (node, { types = [] }) => {
@@ -68,6 +70,14 @@ const nodeSymptoms: Readonly<Partial<Record<ImportSymptom, NodeSymptom>>> = {
     return rank !== undefined && typeof given === 'number' && given < rank ? 'Slice' : undefined
   },
   'read-as-another': (node) => node.op,
+  'attention-part': (node, _, facts) => {
+    if (node.op !== 'Attention') return undefined
+    if ((facts.float(node, 'softcap') ?? 0) !== 0) return 'Attention with a soft cap'
+    if (facts.int(node, 'softmax_precision') !== undefined) return 'Attention with a precision of its softmax'
+    if ([4, 5].some((index) => node.input(index) !== undefined)) return 'Attention with a key cache'
+    if (node.input(6) !== undefined) return 'Attention with lengths of its keys'
+    return node.outputs.slice(1).some((value) => value !== undefined) ? 'Attention with several outputs' : undefined
+  },
 }
 
 const valueSymptoms: Readonly<Partial<Record<ImportSymptom, ValueSymptom>>> = {
@@ -81,6 +91,11 @@ const valueSymptoms: Readonly<Partial<Record<ImportSymptom, ValueSymptom>>> = {
   },
   'double-value': (value) => (value.isUsed && dtypeOf(value) === dtypes.double ? 'of double' : undefined),
 }
+
+const integers: ReadonlySet<number> = new Set([
+  ...[dtypes.int8, dtypes.uint8, dtypes.int16, dtypes.uint16, dtypes.int32],
+  ...[dtypes.int4, dtypes.uint4],
+])
 
 /** The type on the integer side of a quantizer. */
 function storedType(node: Node) {

@@ -8,6 +8,7 @@ export const importSymptoms = [
   'scale-not-positive',
   'slice-without-axes',
   'read-as-another',
+  'attention-part',
   'rank-above-8',
   'dimension-above-int32',
   'double-value',
@@ -19,9 +20,8 @@ export interface ImportTrap {
   readonly code: string
   readonly severity: 'error' | 'warning'
   readonly symptom: ImportSymptom
-  /** Operators it is about, as `Node.op` names them; `but` those. Left out: all that can have the symptom. */
+  /** Operators it is about, as `Node.op` names them. Left out: all that can have the symptom. */
   readonly ops?: readonly string[]
-  readonly but?: readonly string[]
   /** Element types it is about. */
   readonly types?: readonly DType[]
   /** The end of a sentence that begins with the operator or the value. */

@@ -7,16 +7,19 @@ const built = 'Built with TensorRT-RTX 1.7.1 for SM 8.0, 8.9 and 12.0, one case 
 export const tensorrtFusion: readonly FusionRule[] = [
   {
     code: 'float32-attention',
-    holds: ({ dtype, quantized }) =>
-      isHalf(dtype) || dtype === undefined || quantized.type === 'int8' ? undefined : 'breaks',
+    holds: (facts) =>
+      isHalf(facts.dtype) || facts.dtype === undefined || facts.quantized.type === 'int8' || isOneQuery(facts)
+        ? undefined
+        : 'breaks',
     message: ({ dtype }) => `multiplies in ${dtype === undefined ? 'an unknown type' : dtypeName(dtype)}`,
     advice: 'Convert with --float16 or --bfloat16.',
-    source: `${built}float32 has no fused kernel, float16 and bfloat16 have.`,
+    source: `${built}float32 has no fused kernel but for one query, float16 and bfloat16 have.`,
   },
   {
     code: 'head-size',
-    holds: ({ headSize, quantized, spelling }) => {
-      if (headSize === undefined) return undefined
+    holds: (facts) => {
+      const { headSize, quantized, spelling } = facts
+      if (headSize === undefined || isOneQuery(facts)) return undefined
       if (quantized.type === 'int8') return [16, 32, 64].includes(headSize) ? undefined : 'breaks'
       const least = quantized.type === 'float8' && spelling === 'products' ? 1 : 9
       return headSize >= least && headSize <= 256 ? undefined : 'breaks'
@@ -24,7 +27,7 @@ export const tensorrtFusion: readonly FusionRule[] = [
     message: ({ headSize, quantized }) =>
       `has heads of ${headSize}, fused are ${quantized.type === 'int8' ? '16, 32 and 64 in int8' : '9 to 256'}`,
     advice: 'Leave the products of these heads in 16-bit floats, or fuse heads of another size.',
-    source: `${built}8 and 257 are not fused, 9 and 256 are; in int8 24, 48, 80 and 128 are not. The developer guide says 16 to 256.`,
+    source: `${built}8 and 257 are not fused, 9 and 256 are; in int8 24, 48, 80 and 128 are not; 8 are with one query. The developer guide says 16 to 256.`,
   },
   {
     code: 'value-size',
@@ -36,7 +39,7 @@ export const tensorrtFusion: readonly FusionRule[] = [
   },
   {
     code: 'one-key',
-    holds: ({ keys }) => (keys === 1 ? 'breaks' : undefined),
+    holds: ({ keys, quantized }) => (keys === 1 && quantized.type !== 'float8' ? 'breaks' : undefined),
     message: () => 'has one key only',
     advice: 'Nothing: there is no row of scores to save.',
     source: `${built}one key is not fused, two are; one query is, by the kernel for it.`,
@@ -138,13 +141,21 @@ function isHalf(dtype: FusionFacts['dtype']): boolean {
   return dtype === dtypes.float16 || dtype === dtypes.bfloat16
 }
 
+/** One query has a kernel of its own (`_gemv_mha_v1`), in any float and for heads of multiples of 8. */
+function isOneQuery({ queries, headSize, quantized, rows }: FusionFacts): boolean {
+  if (queries !== 1 || quantized.type !== 'none' || rows === 1) return false
+  return headSize !== undefined && headSize % 8 === 0 && headSize <= 256
+}
+
 /** Spellings that have a kernel of fixed shapes alone. */
 function needsFixedShapes({ spelling, batch, op, after, quantized }: FusionFacts): boolean {
   if (spelling === 'operator' || quantized.type !== 'none') return false
   return batch === 'one' || op !== 'Softmax' || after.includes('Reshape')
 }
 
-function hasFixedKernel({ dtype, headSize, queries, keys, batch, rows }: FusionFacts): boolean {
+function hasFixedKernel(facts: FusionFacts): boolean {
+  const { dtype, headSize, queries, keys, batch, rows } = facts
+  if (batch === 'one' && rows !== undefined && isOneQuery(facts)) return true
   if (dtype !== dtypes.float16 || headSize === undefined || ![16, 32, 64].includes(headSize)) return false
   if (batch === 'one' && rows === undefined) return false
   return queries !== undefined && queries === keys && queries > 1 && queries <= 512

@@ -103,6 +103,15 @@ export const tensorrtTraps: readonly ImportTrap[] = [
     source: 'Read in the parser: operators are looked up without their domain.',
   },
   {
+    code: 'attention-part',
+    severity: 'error',
+    symptom: 'attention-part',
+    message: 'is not imported',
+    advice: 'Export attention in plain operators, or convert to this target, which opens the operator where it gets a sink.',
+    source:
+      'Read in the importer: one output, no past keys, softcap, softmax_precision or nonpad_kv_seqlen; a soft cap was built with TensorRT-RTX 1.7.1.',
+  },
+  {
     code: 'rank-above-8',
     severity: 'error',
     symptom: 'rank-above-8',
