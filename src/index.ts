@@ -14,6 +14,7 @@ export type { Contraction, Heads, Policies, Reason, Sink, Site, Step, Verdict, V
 export { findSites } from './attention/index.ts'
 export type { CalibrateOptions, MergeOptions } from './calibrate.ts'
 export type { CheckOptions, ModelToRecord, Thresholds } from './check/index.ts'
+export type { CheckTargetOptions } from './check-target.ts'
 export type { CompareOptions, ComparePhase } from './compare.ts'
 export type { Config, ConfigEntry, ConvertEntry, QuantizeEntry } from './config/entry.ts'
 export { defineConfig } from './config/entry.ts'
@@ -51,6 +52,7 @@ export type { ConvertOptions, NamePattern, Phase, PolicyName, SiteOptions, Targe
 export type { QuantizeOptions, QuantizePhase } from './quantize.ts'
 export { ConversionRefused, QuantizationRefused } from './refused.ts'
 export type {
+  BuildEntry,
   CalibrationDocument,
   CheckDocument,
   CheckedFact,
@@ -60,18 +62,22 @@ export type {
   Counts,
   DifferenceDocument,
   FileEntry,
+  FusionEntry,
   Inspection,
   LayerEntry,
   ModelEntry,
   ModelReport,
   OutputEntry,
   ProductEntry,
+  ProfileEntry,
   QuantizationDocument,
   QuantizationEntry,
   ReportDocument,
   SensitivityDocument,
   SiteEntry,
   SourceDocument,
+  TargetCheckDocument,
+  TargetFinding,
   Verification,
 } from './report/index.ts'
 export type { ReportInput, ReportOptions } from './report.ts'
@@ -87,6 +93,9 @@ export const calibrate: typeof import('./calibrate.ts').calibrate = async (...gi
 /** Says whether models still become what a lock file says they became, or records it. Options: `CheckOptions`. */
 export const check: typeof import('./check/index.ts').check = async (...given) =>
   (await import('./check/index.ts')).check(...given)
+/** Says what of a model a target cannot load, reads otherwise, or does not fuse. Options: `CheckTargetOptions`. */
+export const checkTarget: typeof import('./check-target.ts').checkTarget = async (...given) =>
+  (await import('./check-target.ts')).checkTarget(...given)
 /** Runs two models on the same data and says how near they are, and which operator moves away. Options: `CompareOptions`. */
 export const compare: typeof import('./compare.ts').compare = async (...given) =>
   (await import('./compare.ts')).compare(...given)

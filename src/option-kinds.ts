@@ -30,6 +30,9 @@ export const explainKinds = {
   calibration: optionKinds.text,
 }
 
+/** What the options of `check-target` can be. */
+export const checkTargetKinds = { ...targetKinds, hash: optionKinds.flag }
+
 /** What the options of `convert` can be. */
 export const convertKinds: Readonly<Record<keyof ConvertOptions, OptionKind>> = {
   ...explainKinds,

@@ -7,6 +7,7 @@ export const commandNames = [
   'quantize',
   'sensitivity',
   'check',
+  'check-target',
   'compare',
   'diff',
   'cache',

@@ -9,6 +9,7 @@ import { nameOf } from './command.ts'
 import { cacheCommand } from './commands/cache.ts'
 import { calibrateCommand } from './commands/calibrate.ts'
 import { checkCommand as checkModelsCommand } from './commands/check.ts'
+import { checkTargetCommand } from './commands/check-target.ts'
 import { compareCommand } from './commands/compare.ts'
 import { convertCommand } from './commands/convert.ts'
 import { diffCommand } from './commands/diff.ts'
@@ -29,6 +30,7 @@ const commands: readonly Command[] = [
   quantizeCommand,
   sensitivityCommand,
   checkModelsCommand,
+  checkTargetCommand,
   compareCommand,
   diffCommand,
   cacheCommand,

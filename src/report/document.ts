@@ -6,6 +6,7 @@ import type { CalibrationEntry } from './calibration.ts'
 import type { Environment } from './environment.ts'
 import type { ObservedEntry } from './observed.ts'
 import type { QuantizationEntry } from './quantization.ts'
+import type { BuildEntry } from './target-check.ts'
 
 /** The number in `schema`; raised when a field changes its meaning or goes away. */
 export const schema = 1
@@ -136,6 +137,8 @@ export interface ReportDocument {
   readonly change?: ChangeEntry | null
   /** What became of the products with weights, where the result was quantized too; the quality is against the input model. */
   readonly quantization?: QuantizationEntry
+  /** How an engine is built of the result, where the target builds engines. */
+  readonly build?: BuildEntry
   /** Passes in the order they ran, with the number of places each changed. */
   readonly passes: readonly { readonly pass: string; readonly stage: string; readonly changed: number }[]
   readonly warnings: readonly Warning[]

@@ -50,4 +50,12 @@ export type { SensitivityDocument, SensitivityEntry } from './sensitivity.ts'
 export { describeSensitivity } from './sensitivity.ts'
 export { summarizeSensitivity } from './sensitivity-text.ts'
 export { summarize } from './summary.ts'
+export type {
+  BuildEntry,
+  FusionEntry,
+  ProfileEntry,
+  TargetCheckDocument,
+  TargetFinding,
+} from './target-check.ts'
+export { summarizeTargetCheck } from './target-check-text.ts'
 export { warningLines } from './warnings.ts'

@@ -1,4 +1,3 @@
-import { targets } from '../targets/index.ts'
 import { calibrationLines } from './calibration-text.ts'
 import { changeLines } from './change-text.ts'
 import type { ReportDocument, SiteEntry } from './document.ts'
@@ -9,6 +8,7 @@ import type { Paint } from './paint.ts'
 import { quantizationLines } from './quantization-text.ts'
 import type { Cell } from './table.ts'
 import { alignRows, count, formatBytes } from './table.ts'
+import { buildLines } from './target-check-text.ts'
 
 /** Groups printed before the rest is summed up, so that the end of the report stays on the screen. */
 const mostRows = 24
@@ -70,22 +70,17 @@ function why(site: SiteEntry, paint: Paint): Cell {
   return { text: message, paint: paint.faint }
 }
 
-function nextLines({ target }: ReportDocument, path: string, paint: Paint): string[] {
-  const next = (target && targets.get(target.name)?.next) ?? []
-  return next.map((line) => paint.faint(line.replaceAll('FILE', path)))
-}
-
 function closing(document: ReportDocument, dryRun: boolean, paint: Paint): string[] {
   const lines = [paint.strong(countsLine(document))]
   const { counts, command, files } = document
   const [written] = files
   if (document.quantization) lines.push(...quantizationLines(document.quantization, paint, dryRun))
   if (command === 'convert' && judgesOnly(document)) lines.push('The run was to stop before anything is converted.')
-  if (written !== undefined)
-    lines.push(writtenLine(document, written, paint), ...nextLines(document, written.path, paint))
+  if (written !== undefined) lines.push(writtenLine(document, written, paint))
   else if (dryRun) lines.push('Nothing was written: this is a dry run.')
   else if (command === 'convert' && isAllSoftmax1(document))
     lines.push('It is a Softmax1 model already. Nothing was written.')
+  if (document.build) lines.push(...buildLines(document.build, paint))
   lines.push(...hashLines(document, paint))
   if (counts.converted > 0) lines.push('', ...advice(document))
   return lines

@@ -1,6 +1,7 @@
 import { dtypes } from '../ir/index.ts'
 import { ortFused } from './ort-fused.ts'
 import { ortOperators } from './ort-operators.ts'
+import { ortTraps } from './ort-traps.ts'
 import type { Target } from './target.ts'
 
 const { float, float16 } = dtypes
@@ -34,6 +35,7 @@ export const ort: Target = {
   newest: { opset: 26, irVersion: 13 },
   quantized: 'kernels',
   fused: ortFused,
+  runtimeTraps: ortTraps,
   forms: [
     {
       form: 'gqa',

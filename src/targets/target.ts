@@ -1,5 +1,8 @@
 import type { DType } from '../ir/index.ts'
+import type { ImportTrap } from './build-traps.ts'
 import type { FusedSpec } from './fused.ts'
+import type { FusionRule } from './fusion.ts'
+import type { RuntimeTrap } from './ort-traps.ts'
 
 /** What a model can be written for. */
 export const targetNames = ['ort', 'tensorrt', 'onnx'] as const
@@ -66,8 +69,6 @@ export interface AttributeNeed {
 export interface Target {
   readonly name: TargetName
   readonly summary: string
-  /** What to do with a written model, a line each; `FILE` stands for its path. */
-  readonly next?: readonly string[]
   /** Version assumed when none is given; undefined for a target without versions. */
   readonly defaultVersion: string | undefined
   /** Domains of operators the runtime knows besides the default one. */
@@ -95,6 +96,24 @@ export interface Target {
   readonly forms: readonly FormSpec[]
   /** Fused operators that are converted where they stand. All others are expanded, or left when they cannot be. */
   readonly fused: readonly FusedSpec[]
+  /** What its releases do badly. */
+  readonly runtimeTraps?: readonly RuntimeTrap[]
+  /** Where an engine is built of the model first: what that refuses, what it fuses, and how it is asked for. */
+  readonly build?: BuildFacts
+}
+
+/** What is known of a builder of engines. */
+export interface BuildFacts {
+  readonly traps: readonly ImportTrap[]
+  /** Operators it knows of other domains, as `Node.op` names them, though no document promises them. */
+  readonly contributed: readonly string[]
+  readonly fusion: readonly FusionRule[]
+  /** Attention operators that have to be fused: without a kernel the build fails. */
+  readonly undivided: readonly string[]
+  /** The program that builds, with flags whatever the model. */
+  readonly command: readonly string[]
+  /** Names of fused kernels in the layer information. */
+  readonly kernels: readonly string[]
 }
 
 /** A target, and the version and provider the result must run on. */

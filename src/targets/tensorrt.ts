@@ -1,5 +1,7 @@
 import { dtypes } from '../ir/index.ts'
 import type { Target } from './target.ts'
+import { tensorrtFusion } from './tensorrt-fusion.ts'
+import { tensorrtTraps } from './tensorrt-traps.ts'
 
 /**
  * Operators of the standard that the parser does not import.
@@ -18,10 +20,6 @@ const notImported = `AffineGrid Bernoulli BitCast BitShift BitwiseAnd BitwiseNot
 export const tensorrt: Target = {
   name: 'tensorrt',
   summary: 'NVIDIA TensorRT, by its ONNX parser.',
-  next: [
-    'Build it: trtexec --onnx=FILE --saveEngine=FILE.engine --profilingVerbosity=detailed --dumpLayerInfo',
-    'Fused attention is in the layer information as _gemm_mha or _gemv_mha; it needs --float16 or --bfloat16, and head sizes from 16 to 256.',
-  ],
   defaultVersion: '10.15',
   domains: [],
   operators: new Map(),
@@ -43,6 +41,20 @@ export const tensorrt: Target = {
   newest: { opset: 25, irVersion: 13 },
   quantized: 'explicit',
   fused: [],
+  build: {
+    traps: tensorrtTraps,
+    // Asked of the ONNX parser of TensorRT-RTX 1.7.1 (`OnnxParser.supports_operator`), which looks operators up without their domain.
+    contributed: (
+      'DequantizeLinear GatherND Gelu GridSample GroupQueryAttention MatMulNBits MultiHeadAttention Pad QMoE QuantizeLinear Range ' +
+      'SkipSimplifiedLayerNormalization Trilu'
+    )
+      .split(' ')
+      .map((name) => `com.microsoft::${name}`),
+    fusion: tensorrtFusion,
+    undivided: ['Attention'],
+    command: ['trtexec', '--stronglyTyped', '--profilingVerbosity=detailed', '--dumpLayerInfo'],
+    kernels: ['_gemm_mha', '_gemv_mha'],
+  },
   forms: [
     {
       form: 'zero-key',

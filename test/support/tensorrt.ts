@@ -1,0 +1,29 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { pythonWith, runPython } from './python.ts'
+
+/** The folder of TensorRT's C++ headers that `TENSORRT_ROOT` names; `undefined`, with the reason printed once, where there is none. */
+export function tensorrtHeaders(): string | undefined {
+  const folder = process.env.TENSORRT_ROOT
+  if (folder === undefined) {
+    console.log('skipped: TENSORRT_ROOT names no folder with the headers of TensorRT')
+    return undefined
+  }
+  const found = [folder, join(folder, 'include')].find((candidate) => existsSync(join(candidate, 'NvInferRuntime.h')))
+  if (found === undefined) console.log(`skipped: there is no NvInferRuntime.h in ${folder}`)
+  return found
+}
+
+/** TensorRT's lean runtime, which loads plugins without a GPU: the Python that has it, and its library. */
+export interface LeanRuntime {
+  readonly python: string
+  readonly library: string
+}
+
+export function leanRuntime(): LeanRuntime | undefined {
+  const python = pythonWith('tensorrt_lean_bindings', 'tensorrt_lean_libs', 'numpy')
+  if (python === undefined) return undefined
+  const program =
+    'import glob, json, os, tensorrt_lean_libs as m; print(json.dumps(glob.glob(os.path.dirname(m.__file__) + "/libnvinfer_lean.so*")[0]))'
+  return { python, library: runPython(python, program, null) as string }
+}
