@@ -1,0 +1,2 @@
+#define OUTEFFHOP_KERNEL avx2
+#include "kernel.hpp"

@@ -1,0 +1,2 @@
+#define OUTEFFHOP_KERNEL avx512
+#include "kernel.hpp"

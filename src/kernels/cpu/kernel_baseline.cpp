@@ -1,0 +1,2 @@
+#define OUTEFFHOP_KERNEL baseline
+#include "kernel.hpp"
