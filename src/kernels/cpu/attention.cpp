@@ -1,6 +1,7 @@
 // The entry on the CPU: which kernel runs here, and a call cut into tasks.
 #include <new>
 
+#include "../call.hpp"
 #include "task.hpp"
 
 namespace outeffhop::cpu {
@@ -70,7 +71,7 @@ void attend(const Kernel& kernel, const outeffhop_attention& call, const outeffh
 }  // namespace outeffhop::cpu
 
 outeffhop_status outeffhop_attention_cpu(const outeffhop_attention* call, const outeffhop_pool* pool) {
-  const outeffhop_status checked = outeffhop_attention_check(call);
+  const outeffhop_status checked = outeffhop::check_call(call, INT32_MAX);
   if (checked != OUTEFFHOP_OK) return checked;
   static const outeffhop::cpu::Kernel& kernel = outeffhop::cpu::best_kernel();
   outeffhop::cpu::attend(kernel, *call, pool);

@@ -82,7 +82,7 @@ typedef struct outeffhop_pool {
   void (*run)(void* data, size_t count, void (*task)(void* data, size_t index), void* task_data);
 } outeffhop_pool;
 
-/** Pointers are host memory; sums are float32, in the widest vectors of the processor. `pool` may be null: one thread. */
+/** Pointers are host memory; sums are float32, in the widest vectors of the processor; head sizes of any length. `pool` may be null: one thread. */
 OUTEFFHOP_API outeffhop_status outeffhop_attention_cpu(const outeffhop_attention* call, const outeffhop_pool* pool);
 
 /** Pointers are host memory; every sum in double, one row after another: what the others are held against. */
