@@ -52,6 +52,17 @@ outeffhop_status check_call(const outeffhop_attention* call, int64_t most_head_s
   return sizes == OUTEFFHOP_OK ? check_tensors(*call) : sizes;
 }
 
+outeffhop_status check_call(const outeffhop_softmax1* call) {
+  if (!call || call->version != OUTEFFHOP_ATTENTION_VERSION) return OUTEFFHOP_BAD_VERSION;
+  if (!is_element(call->type)) return OUTEFFHOP_BAD_TYPE;
+  if (!fits(call->size) || call->outer < 0 || call->inner < 0) return OUTEFFHOP_BAD_SIZE;
+  if (call->sink && (call->sinks < 1 || call->sink_repeat < 1)) return OUTEFFHOP_BAD_SIZE;
+  if (call->outer == 0 || call->size == 0 || call->inner == 0) return OUTEFFHOP_OK;
+  if (!call->x || !call->y) return OUTEFFHOP_MISSING_TENSOR;
+  const bool wrong = unaligned(call->x, call->type) || unaligned(call->y, call->type);
+  return wrong ? OUTEFFHOP_UNALIGNED : OUTEFFHOP_OK;
+}
+
 }  // namespace outeffhop
 
 outeffhop_status outeffhop_attention_check(const outeffhop_attention* call) {

@@ -1,6 +1,6 @@
 // What every entry point asks about a call before it reads a pointer of it.
 #pragma once
-#include "outeffhop_attention.h"
+#include "outeffhop_softmax1.h"
 
 namespace outeffhop {
 
@@ -9,5 +9,6 @@ constexpr int64_t kMostHeadSize = 256;
 
 /** Whether the fields make sense together, with head and value sizes up to `most_head_size`. */
 outeffhop_status check_call(const outeffhop_attention* call, int64_t most_head_size);
+outeffhop_status check_call(const outeffhop_softmax1* call);
 
 }  // namespace outeffhop

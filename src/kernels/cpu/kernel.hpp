@@ -186,14 +186,7 @@ OUTEFFHOP_INLINE void write_row(const Work& work, int64_t query, float sink) {
   const float* sums = work.sums + query * work.columns;
   const int64_t first = work.task.batch * call.out_strides[0] + work.task.head * call.out_strides[1] +
                         (work.task.first + query) * call.out_strides[2];
-  const int64_t step = call.out_strides[3];
-  for (int64_t d = 0; d < call.value_size; ++d) {
-    const int64_t at = first + d * step;
-    const float value = sums[d] * scale;
-    if (call.type == OUTEFFHOP_FLOAT32) static_cast<float*>(call.out)[at] = value;
-    if (call.type == OUTEFFHOP_FLOAT16) static_cast<uint16_t*>(call.out)[at] = float16_of_float(value);
-    if (call.type == OUTEFFHOP_BFLOAT16) static_cast<uint16_t*>(call.out)[at] = bfloat16_of_float(value);
-  }
+  for (int64_t d = 0; d < call.value_size; ++d) write(call.out, call.type, first + d * call.out_strides[3], sums[d] * scale);
 }
 
 /** The tile may be of few queries: a last one, or all there are. */

@@ -1,2 +1,3 @@
 #define OUTEFFHOP_KERNEL baseline
 #include "kernel.hpp"
+#include "softmax1.hpp"

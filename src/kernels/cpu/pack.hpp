@@ -43,6 +43,12 @@ OUTEFFHOP_INLINE void read_row(const Matrix& m, int64_t row, int64_t column, int
   }
 }
 
+OUTEFFHOP_INLINE void write(void* data, outeffhop_type type, int64_t at, float value) {
+  if (type == OUTEFFHOP_FLOAT32) static_cast<float*>(data)[at] = value;
+  if (type == OUTEFFHOP_FLOAT16) static_cast<uint16_t*>(data)[at] = float16_of_float(value);
+  if (type == OUTEFFHOP_BFLOAT16) static_cast<uint16_t*>(data)[at] = bfloat16_of_float(value);
+}
+
 /** kLanes rows of kLanes floats, in place: row i becomes column i. */
 OUTEFFHOP_INLINE void transpose(Floats (&rows)[kLanes]) {
 #pragma GCC unroll 4

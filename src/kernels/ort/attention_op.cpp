@@ -4,8 +4,8 @@
 // [H, 1, 1] or one number. The same definition as the model-local function that models have under this name.
 #include <cmath>
 
-#include "device_floats.hpp"
 #include "op.hpp"
+#include "place.hpp"
 #include "tensor.hpp"
 
 namespace outeffhop::ort {
@@ -98,11 +98,6 @@ outeffhop_attention call_of(const AttentionKernel& kernel, const Tensor& q, cons
   return call;
 }
 
-/** On the threads of the session: as many as its intra_op_num_threads. */
-void run_on_session(void* context, size_t count, void (*task)(void*, size_t), void* data) {
-  check(parallel_for(static_cast<OrtKernelContext*>(context), task, count, 0, data));
-}
-
 void AttentionKernel::compute(OrtKernelContext* context) const {
   const Tensor q = input(context, 0), k = input(context, 1), v = input(context, 2);
   const Tensor mask = input(context, 3), sink = input(context, 4);
@@ -111,19 +106,14 @@ void AttentionKernel::compute(OrtKernelContext* context) const {
   call.out = output(context, 0, dims);
   strides_of(dims, call.out_strides);
   const std::vector<float> logits = sink_logits(sink, type, call.heads);
-  outeffhop_status status;
-  if (on_device) {
-    void* stream = nullptr;
-    check(api->KernelContext_GetGPUComputeStream(context, &stream));
-    const DeviceFloats copy(logits, stream);
-    call.sink = copy.data();
-    status = outeffhop_attention_cuda(&call, stream);
-  } else {
-    const outeffhop_pool pool{context, run_on_session};
-    call.sink = logits.empty() ? nullptr : logits.data();
-    status = outeffhop_attention_cpu(&call, parallel_for ? &pool : nullptr);
-  }
-  if (status != OUTEFFHOP_OK) throw Failure(outeffhop_status_text(status));
+  require(on_device ? on_stream(context, logits, [&](const float* sinks, void* stream) {
+                        call.sink = sinks;
+                        return outeffhop_attention_cuda(&call, stream);
+                      })
+                    : on_threads(context, [&](const outeffhop_pool* pool) {
+                        call.sink = logits.empty() ? nullptr : logits.data();
+                        return outeffhop_attention_cpu(&call, pool);
+                      }));
 }
 
 }  // namespace

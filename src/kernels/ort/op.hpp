@@ -2,7 +2,7 @@
 #pragma once
 #include <memory>
 
-#include "outeffhop_attention.h"
+#include "outeffhop_softmax1.h"
 #include "status.hpp"
 
 namespace outeffhop::ort {
@@ -41,5 +41,6 @@ extern OrtStatus*(ORT_API_CALL* parallel_for)(const OrtKernelContext* context, v
                                              size_t batches, void* data);
 
 std::unique_ptr<Kernel> attention_kernel(const Op& op, const OrtKernelInfo* info);
+std::unique_ptr<Kernel> softmax1_kernel(const Op& op, const OrtKernelInfo* info);
 
 }  // namespace outeffhop::ort

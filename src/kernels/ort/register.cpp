@@ -14,6 +14,7 @@ namespace {
 
 const Definition definitions[] = {
     {"HopfieldAttention", 3, 5, 4, attention_kernel},
+    {"HopfieldSoftmax1", 1, 2, 1, softmax1_kernel},
 };
 
 /** "1.21.0" is 21. */
