@@ -13,6 +13,7 @@ export const commandNames = [
   'explain',
   'inspect',
   'report',
+  'kernels',
   'passes',
   'targets',
   'completion',
