@@ -619,6 +619,44 @@ export function interrupted(): ConvertError {
   return new ConvertError('interrupted', 'interrupted', 'interrupted; nothing was written')
 }
 
+/** cmake, the compiler or what they made ended with an error. */
+export function kernelsBuildFailed(step: string, output: string): ConvertError {
+  return new ConvertError(
+    'kernels-build',
+    'runtime',
+    `the kernels could not be built: ${step} failed`,
+    {},
+    `It said:\n${output.trimEnd()}`,
+  )
+}
+
+/** What was built is not what it should be on this machine. */
+export function kernelsCheckFailed(what: string, output: string): ConvertError {
+  return new ConvertError(
+    'kernels-check',
+    'runtime',
+    `the kernels were built, but ${what}`,
+    {},
+    `Do not use them here, and report it with what was said:\n${output.trimEnd()}`,
+  )
+}
+
+/** A header the build reads is nowhere. */
+export function kernelsHeaderMissing(header: string, hint: string): ConvertError {
+  return new ConvertError(
+    'kernels-header',
+    'runtime',
+    `"${header}" was not found, which the kernels are built with`,
+    {},
+    hint,
+  )
+}
+
+/** A program the build needs does not run. */
+export function kernelsToolMissing(tool: string, hint: string): ConvertError {
+  return new ConvertError('kernels-tool', 'runtime', `"${tool}" does not run, which builds the kernels`, {}, hint)
+}
+
 /** Weights can stay in the input file only when the new model is written beside it. */
 export function linkOutside(input: string, folder: string): ConvertError {
   return new ConvertError(

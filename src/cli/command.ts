@@ -14,6 +14,7 @@ export const commandNames = [
   'explain',
   'inspect',
   'report',
+  'kernels',
   'passes',
   'targets',
   'completion',

@@ -15,6 +15,7 @@ import { convertCommand } from './commands/convert.ts'
 import { diffCommand } from './commands/diff.ts'
 import { explainCommand } from './commands/explain.ts'
 import { inspectCommand } from './commands/inspect.ts'
+import { kernelsCommand } from './commands/kernels.ts'
 import { passesCommand } from './commands/passes.ts'
 import { quantizeCommand } from './commands/quantize.ts'
 import { reportCommand } from './commands/report.ts'
@@ -37,6 +38,7 @@ const commands: readonly Command[] = [
   explainCommand,
   inspectCommand,
   reportCommand,
+  kernelsCommand,
   passesCommand,
   targetsCommand,
 ]

@@ -1,8 +1,9 @@
 // What a call must satisfy before anybody reads its pointers, and the sentence for each status.
-#include "outeffhop_attention.h"
+#include "call.hpp"
 
 #include <cmath>
 
+namespace outeffhop {
 namespace {
 
 constexpr int64_t kMost = INT32_MAX;
@@ -18,11 +19,11 @@ bool unaligned(const void* data, outeffhop_type type) {
   return reinterpret_cast<uintptr_t>(data) % size != 0;
 }
 
-outeffhop_status check_sizes(const outeffhop_attention& call) {
+outeffhop_status check_sizes(const outeffhop_attention& call, int64_t most_head_size) {
   if (!fits(call.batch) || !fits(call.heads) || !fits(call.queries) || !fits(call.keys)) return OUTEFFHOP_BAD_SIZE;
   if (!std::isfinite(call.scale)) return OUTEFFHOP_BAD_SIZE;
-  if (call.head_size < 1 || call.head_size > 256) return OUTEFFHOP_BAD_HEAD_SIZE;
-  if (call.value_size < 1 || call.value_size > 256) return OUTEFFHOP_BAD_HEAD_SIZE;
+  if (call.head_size < 1 || call.head_size > most_head_size) return OUTEFFHOP_BAD_HEAD_SIZE;
+  if (call.value_size < 1 || call.value_size > most_head_size) return OUTEFFHOP_BAD_HEAD_SIZE;
   if (call.kv_heads < 1 || call.heads % call.kv_heads != 0) return OUTEFFHOP_BAD_HEADS;
   const double blocks = double(call.batch) * double(call.heads) * double(call.queries / 16 + 1);
   return blocks <= double(kMost) ? OUTEFFHOP_OK : OUTEFFHOP_BAD_SIZE;
@@ -41,14 +42,31 @@ outeffhop_status check_tensors(const outeffhop_attention& call) {
 
 }  // namespace
 
-outeffhop_status outeffhop_attention_check(const outeffhop_attention* call) {
+outeffhop_status check_call(const outeffhop_attention* call, int64_t most_head_size) {
   if (!call || call->version != OUTEFFHOP_ATTENTION_VERSION) return OUTEFFHOP_BAD_VERSION;
   if (!is_element(call->type)) return OUTEFFHOP_BAD_TYPE;
   const bool bias_type_known =
       call->bias_type == call->type || call->bias_type == OUTEFFHOP_FLOAT32 || call->bias_type == OUTEFFHOP_BOOL;
   if (call->bias && !bias_type_known) return OUTEFFHOP_BAD_TYPE;
-  const outeffhop_status sizes = check_sizes(*call);
+  const outeffhop_status sizes = check_sizes(*call, most_head_size);
   return sizes == OUTEFFHOP_OK ? check_tensors(*call) : sizes;
+}
+
+outeffhop_status check_call(const outeffhop_softmax1* call) {
+  if (!call || call->version != OUTEFFHOP_ATTENTION_VERSION) return OUTEFFHOP_BAD_VERSION;
+  if (!is_element(call->type)) return OUTEFFHOP_BAD_TYPE;
+  if (!fits(call->size) || call->outer < 0 || call->inner < 0) return OUTEFFHOP_BAD_SIZE;
+  if (call->sink && (call->sinks < 1 || call->sink_repeat < 1)) return OUTEFFHOP_BAD_SIZE;
+  if (call->outer == 0 || call->size == 0 || call->inner == 0) return OUTEFFHOP_OK;
+  if (!call->x || !call->y) return OUTEFFHOP_MISSING_TENSOR;
+  const bool wrong = unaligned(call->x, call->type) || unaligned(call->y, call->type);
+  return wrong ? OUTEFFHOP_UNALIGNED : OUTEFFHOP_OK;
+}
+
+}  // namespace outeffhop
+
+outeffhop_status outeffhop_attention_check(const outeffhop_attention* call) {
+  return outeffhop::check_call(call, outeffhop::kMostHeadSize);
 }
 
 const char* outeffhop_status_text(outeffhop_status status) {

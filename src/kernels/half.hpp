@@ -5,37 +5,38 @@
 
 namespace outeffhop {
 
-inline float float_of_bits(uint32_t bits) {
+// static: files are compiled for different processors, and an inline function of two would run anywhere.
+
+
+static inline float float_of_bits(uint32_t bits) {
   float value;
   std::memcpy(&value, &bits, sizeof value);
   return value;
 }
 
-inline uint32_t bits_of_float(float value) {
+static inline uint32_t bits_of_float(float value) {
   uint32_t bits;
   std::memcpy(&bits, &value, sizeof bits);
   return bits;
 }
 
-inline float float_of_bfloat16(uint16_t bits) { return float_of_bits(uint32_t(bits) << 16); }
+static inline float float_of_bfloat16(uint16_t bits) { return float_of_bits(uint32_t(bits) << 16); }
 
-inline uint16_t bfloat16_of_float(float value) {
+static inline uint16_t bfloat16_of_float(float value) {
   const uint32_t bits = bits_of_float(value);
   if ((bits & 0x7fffffffu) > 0x7f800000u) return 0x7fff;
   return uint16_t((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 
-inline float float_of_float16(uint16_t half) {
-  const uint32_t sign = uint32_t(half & 0x8000u) << 16;
-  const uint32_t exponent = (half >> 10) & 31u;
-  const uint32_t fraction = half & 1023u;
-  if (exponent == 31) return float_of_bits(sign | 0x7f800000u | (fraction << 13));
-  if (exponent != 0) return float_of_bits(sign | ((exponent + 112u) << 23) | (fraction << 13));
-  const float subnormal = float(fraction) * 0x1p-24f;
-  return sign ? -subnormal : subnormal;
+/** Without a branch, so that loops over it become vectors: the exponent is moved by a product, also that of subnormals. */
+static inline float float_of_float16(uint16_t half) {
+  const uint32_t magnitude = uint32_t(half & 0x7fffu) << 13;
+  const uint32_t finite = bits_of_float(float_of_bits(magnitude) * 0x1p112f);
+  const uint32_t bits = magnitude >= 0x0f800000u ? magnitude | 0x7f800000u : finite;
+  return float_of_bits(bits | uint32_t(half & 0x8000u) << 16);
 }
 
-inline uint16_t float16_of_float(float value) {
+static inline uint16_t float16_of_float(float value) {
   const uint32_t bits = bits_of_float(value);
   const uint16_t sign = uint16_t((bits >> 16) & 0x8000u);
   const uint32_t magnitude = bits & 0x7fffffffu;

@@ -4,7 +4,7 @@ import { ortOperators } from './ort-operators.ts'
 import { ortTraps } from './ort-traps.ts'
 import type { Target } from './target.ts'
 
-const { float, float16 } = dtypes
+const { bfloat16, float, float16 } = dtypes
 
 /** ONNX Runtime, its CPU, CUDA and WebGPU execution providers. */
 export const ort: Target = {
@@ -82,9 +82,10 @@ export const ort: Target = {
     },
     {
       form: 'function',
-      summary: 'One HopfieldAttention node with a model-local function body.',
-      conditions: { opset: 15, sink: 'any', mask: true, onRequest: true },
-      source: 'Measured on 1.19 to 1.30: the body is inlined at load and optimised like the plain graph.',
+      summary: 'One HopfieldAttention node with a model-local function body; a kernel takes it where one is loaded.',
+      conditions: { opset: 15, dtypes: [float, float16, bfloat16], sink: 'any', mask: true, onRequest: true },
+      source:
+        'Measured on 1.19 to 1.30: the body is inlined at load and optimised like the plain graph. Measured on 1.16, 1.17 and 1.32: a registered operator of the same name is taken in its place, and refuses element types it was not registered for.',
     },
     {
       form: 'primitives',

@@ -9,6 +9,7 @@
 #ifndef OUTEFFHOP_ATTENTION_H
 #define OUTEFFHOP_ATTENTION_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -74,6 +75,15 @@ OUTEFFHOP_API outeffhop_status outeffhop_attention_check(const outeffhop_attenti
 
 /** Pointers are device memory; the work is queued on `stream` (a cudaStream_t, null: the default one) of the current device. */
 OUTEFFHOP_API outeffhop_status outeffhop_attention_cuda(const outeffhop_attention* call, void* stream);
+
+/** Runs `task(data, i)` for every i below `count`, in any order and on any threads, and returns when all are done. */
+typedef struct outeffhop_pool {
+  void* data;
+  void (*run)(void* data, size_t count, void (*task)(void* data, size_t index), void* task_data);
+} outeffhop_pool;
+
+/** Pointers are host memory; sums are float32, in the widest vectors of the processor; head sizes of any length. `pool` may be null: one thread. */
+OUTEFFHOP_API outeffhop_status outeffhop_attention_cpu(const outeffhop_attention* call, const outeffhop_pool* pool);
 
 /** Pointers are host memory; every sum in double, one row after another: what the others are held against. */
 OUTEFFHOP_API outeffhop_status outeffhop_attention_reference(const outeffhop_attention* call);

@@ -1,0 +1,3 @@
+#define OUTEFFHOP_KERNEL avx512
+#include "kernel.hpp"
+#include "softmax1.hpp"

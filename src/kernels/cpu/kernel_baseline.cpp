@@ -1,0 +1,3 @@
+#define OUTEFFHOP_KERNEL baseline
+#include "kernel.hpp"
+#include "softmax1.hpp"
