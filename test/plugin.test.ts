@@ -158,6 +158,33 @@ describe('a model that is imported', () => {
     expect(kept()).toBe(4)
   })
 
+  it('is made each time with samples that a module gives: no file says what those are', async () => {
+    const words = join(folder, 'words.json')
+    writeFileSync(
+      join(folder, 'samples.mjs'),
+      `import { readFileSync } from 'node:fs'
+       export default function* () {
+         for (const ids of JSON.parse(readFileSync(${JSON.stringify(words)}, 'utf8'))) {
+           const all = (value) => [ids.map(() => value)]
+           yield { input_ids: [ids], attention_mask: all(1), token_type_ids: all(0) }
+         }
+       }`,
+    )
+    const quantized = async (...texts: number[][]) => {
+      writeFileSync(words, JSON.stringify(texts))
+      rmSync(dist(), { recursive: true, force: true })
+      const settings = { command: 'quantize', recipe: 'int8', data: join(folder, 'samples.mjs') } as const
+      return readFileSync(await vite({ ...settings, minCosine: 0 }))
+    }
+    const [first, other, again] = [
+      await quantized([3, 4], [5, 6, 7]),
+      await quantized([8, 9, 9], [2, 1]),
+      await quantized([3, 4], [5, 6, 7]),
+    ]
+    expect(Buffer.compare(other, first)).not.toBe(0)
+    expect(Buffer.compare(again, first)).toBe(0)
+  })
+
   it('is made once, and again when the model or a setting changes', async () => {
     const first = await vite()
     const kept = () => readdirSync(join(folder, 'cache')).length
