@@ -249,7 +249,11 @@ async function compareOutliers(before: CalibrationTable, after: CalibrationTable
     new Map([...values].flatMap(([name, { moments }]) => (moments ? [[name, outliersOf(moments, 'tensor')]] : [])))
   const [was, is] = [ofEach(before), ofEach(after)]
   const layers = Array.from(was, ([value, seen]) => ({ value, before: seen, after: is.get(value) ?? null }))
-  return { before: figuresOf([...was.values()]), after: figuresOf([...is.values()]), layers }
+  // An operator that was opened multiplies values that nobody could see before.
+  const both = new Set([...was.keys()].filter((name) => is.has(name)))
+  const figures = (all: ReadonlyMap<string, Outliers>) =>
+    figuresOf([...all].flatMap(([name, outliers]) => (both.size === 0 || both.has(name) ? [outliers] : [])))
+  return { before: figures(was), after: figures(is), layers }
 }
 
 function figuresOf(all: readonly Outliers[]): OutlierFigures {

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { CalibrationTable, SiteState } from '../src/calibrate/index.ts'
-import { collect, readOwnTable, writeTable } from '../src/calibrate/index.ts'
+import type { SiteState } from '../src/calibrate/index.ts'
+import { CalibrationTable, collect, readOwnTable, writeTable } from '../src/calibrate/index.ts'
 import { calibrate } from '../src/calibrate.ts'
 import { main } from '../src/cli/main.ts'
 import { ConversionRefused, convert, modelToBytes, openData, parseModel } from '../src/index.ts'
@@ -167,6 +167,35 @@ const scopes: readonly Scope[] = [
     ],
   },
   {
+    name: 'branches and a loop of a function, by each of its calls',
+    text: `g (${types}, bool c, int64 n) => (${result} y, ${result} z) <float[1,2,1,1] bias = {3, -3}> {
+      no = Not (c) q2 = Add (q, q)
+      ["/first"] y = local.Maybe (q, k, v, bias, c, n) ["/second"] z = local.Maybe (q2, k, v, bias, no, n)
+    }
+    <domain: "local", opset_import: ["" : 17]>
+    Maybe (q, k, v, bias, c, n) => (y) {
+      ["/if"] y = If (c) <then_branch = a () => (a) { ${attention('/then', 'q', 'a')} },
+        else_branch = b () => (b) {
+          go = Constant <value = bool {1}> () zero = MatMul (q, k) start = MatMul (zero, v)
+          ["/loop"] b = Loop (n, go, start) <body = d (int64 i, bool ci, float[1,${H},${S},3] yi) => (bool co, float[1,${H},${S},3] yo) {
+            co = Identity (ci) ${attention('/step', 'q', 'yo')}
+          }>
+        }>
+    }`,
+    inputs: ['c', 'n'],
+    sites: [
+      { graph: /then_branch$/, node: '/then', call: '/first', rows: (s, h) => (s.c ? rowsOf(s, h) : []) },
+      { graph: /then_branch$/, node: '/then', call: '/second', rows: (s, h) => (s.c ? [] : rowsOf(s, h, 2)) },
+      { graph: /body$/, node: '/step', call: '/first', rows: (s, h) => (s.c ? [] : repeated(s.n, () => rowsOf(s, h))) },
+      {
+        graph: /body$/,
+        node: '/step',
+        call: '/second',
+        rows: (s, h) => (s.c ? repeated(s.n, () => rowsOf(s, h, 2)) : []),
+      },
+    ],
+  },
+  {
     name: 'the main graph, where the sum divides only after the product with values',
     text: `g (${types}) => (${result} y) ${biased} {
       s = MatMul (q, k) t = Add (s, bias) m = ReduceMax <axes = [-1]> (t) x = Sub (t, m) ["/exp"] e = Exp (x)
@@ -276,7 +305,7 @@ describe('calibrated sinks are given in', () => {
         expect(most - (sinks[head] as number)).toBeLessThan(1 / 64 + 1e-5)
       }
       expect(site?.change?.worst.gate).toBeGreaterThan(0.985)
-      const calls = scope.sites.filter(({ call }) => call !== undefined).length
+      const calls = scope.sites.filter(({ node, call }) => node === expected.node && call !== undefined).length
       expect(site?.notes.some((note) => note.includes(`any of ${calls} calls`))).toBe(calls > 1)
     }
     expect(document.calibration?.sites).toHaveLength(scope.sites.length)
@@ -358,6 +387,17 @@ function measuredOf({ change }: Awaited<ReturnType<typeof convert>>['document'])
 }
 
 describe('what is seen in other graphs', () => {
+  it('is not added to a table of a version that did not look there', async () => {
+    const scope = scopes[0] as Scope
+    const table = await tableOf(scope, samples.slice(0, 2))
+    const old = new CalibrationTable(table, { ...table, sites: [] })
+    const { data } = filesOf({ ...scope, model: textOf(scope) }, samples)
+    const model = parseModel(textOf(scope))
+    const source = await openData(data, model)
+    const resume = new CalibrationTable({ ...old, data: source.manifest }, old)
+    await expect(collect(model, source, { resume })).rejects.toMatchObject({ code: 'calibration-unlike' })
+  })
+
   it('takes no more memory for more samples', async () => {
     const scope = scopes[2] as Scope
     const many = Array.from({ length: 240 }, (_, i) => ({ ...(samples[i % samples.length] as Sample), n: 24 }))

@@ -1,4 +1,5 @@
 import type { SkippedSample } from '../data/index.ts'
+import { calibrationUnlike } from '../errors.ts'
 import type { ChannelsSum } from './observers/channels.ts'
 import { addChannels, noChannels } from './observers/channels.ts'
 import type { HistogramSum } from './observers/histogram.ts'
@@ -9,7 +10,7 @@ import type { Moments } from './observers/moments.ts'
 import { mergeMoments } from './observers/moments.ts'
 import type { RangesSum } from './observers/ranges.ts'
 import { addRanges, noRanges } from './observers/ranges.ts'
-import type { Sight, SiteState, ValueState } from './table.ts'
+import type { Sight, SiteName, SiteState, ValueState } from './table.ts'
 
 /** What was seen in all samples that are added, the same whatever their order and division. */
 export class SightSum implements Sight {
@@ -19,8 +20,14 @@ export class SightSum implements Sight {
   readonly sites: SiteSum[] = []
   readonly #bySite = new Map<string, SiteSum>()
 
-  /** Adds what was seen in other samples; the part is left as it is. */
+  /**
+   * Adds what was seen in other samples; the part is left as it is. Throws `calibration-unlike` where it saw attention that
+   * the others did not: an older version observed less of it.
+   */
   add({ samples, skipped, values, sites }: Sight): void {
+    const both = this.samples.length > 0 && samples.length > 0
+    if (both && (sites.length !== this.sites.length || sites.some((site) => !this.#bySite.has(keyOf(site)))))
+      throw calibrationUnlike('a version that observes other attention')
     addInOrder(this.samples, samples, (a, b) => a - b)
     addInOrder(this.skipped, skipped, (a, b) => a.index - b.index)
     for (const [name, part] of values) {
@@ -37,7 +44,7 @@ export class SightSum implements Sight {
   }
 
   #siteOf(part: SiteState): SiteSum {
-    const key = [part.graph, part.output, part.call].join('\n')
+    const key = keyOf(part)
     const known = this.#bySite.get(key)
     if (known) return known
     const sum = { ...part, logsumexp: part.logsumexp.map(() => noRows) }
@@ -45,6 +52,10 @@ export class SightSum implements Sight {
     this.sites.push(sum)
     return sum
   }
+}
+
+function keyOf({ graph, output, call }: SiteName): string {
+  return [graph, output, call].join('\n')
 }
 
 interface SiteSum extends SiteState {
