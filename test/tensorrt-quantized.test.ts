@@ -1,18 +1,17 @@
-import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Model } from '../src/ir/index.ts'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import type { Model, Value } from '../src/ir/index.ts'
 import { dtypes } from '../src/ir/index.ts'
 import { modelToBytes, openModel, parseModel } from '../src/onnx/index.ts'
-import { installedRuntime, openSession } from '../src/runtime/index.ts'
+import { generateFeeds, installedRuntime, openSession } from '../src/runtime/index.ts'
 import type { QdqRule } from '../src/targets/index.ts'
 import { checkQdq } from '../src/targets/index.ts'
-import { root } from './support/built.ts'
-import { explicit } from './support/explicit.ts'
+import { buildEngines } from './support/engines.ts'
+import type { Source } from './support/explicit.ts'
+import { explicit, exportAt, halved } from './support/explicit.ts'
 import { inputsOfExport, labelledExports } from './support/exports.ts'
 import { pythonWith } from './support/python.ts'
+import { realModels } from './support/real-models.ts'
 
 const canRun = installedRuntime() !== undefined
 if (!canRun) console.log('skipped: explicit quantization, which calibrates in ONNX Runtime')
@@ -28,7 +27,7 @@ describe.skipIf(!canRun)('explicit Q/DQ of an export', () => {
 
   it.each(committed)('%s is what TensorRT takes, with no zero point and no operator of a runtime', async (_, path) => {
     for (const [recipe, precision] of forms) {
-      const { model, quantization } = await explicit(path, recipe, precision)
+      const { model, quantization } = await explicit(exportAt(path), recipe, precision)
       expect(checkQdq(model)).toEqual([])
       expect(quantization.products.some(({ quantized }) => quantized)).toBe(true)
       const nodes = [...model.graphs()].flatMap((graph) => [...graph.nodes()])
@@ -54,7 +53,7 @@ describe.skipIf(!canRun)('explicit Q/DQ of an export', () => {
     }
     const expected = await run(modelToBytes(openModel(path)))
     for (const recipe of ['int8', 'fp8'] as const) {
-      const { bytes } = await explicit(path, recipe, undefined, { convert: false })
+      const { bytes } = await explicit(exportAt(path), recipe, undefined, { convert: false })
       // Random weights, and a few inputs: a step of 127, or three bits of fraction, through two layers.
       expect(cosine(expected, await run(bytes)), recipe).toBeGreaterThan(0.97)
     }
@@ -215,32 +214,7 @@ describe('the check of explicit Q/DQ', () => {
 
 describe('TensorRT-RTX', () => {
   const python = pythonWith('tensorrt_rtx_bindings')
-  let folder = ''
-  beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), 'outeffhop-trt-'))
-  })
-  afterAll(() => rmSync(folder, { recursive: true, force: true }))
-
-  interface Built {
-    readonly parsed: boolean
-    readonly built?: boolean
-    readonly mentions?: number
-    readonly why?: string
-  }
-
-  /** Builds for a chip that has float8. */
-  function build(models: readonly Uint8Array[]): Built[] {
-    const paths = models.map((bytes, i) => {
-      const path = join(folder, `${i}.onnx`)
-      writeFileSync(path, bytes)
-      return path
-    })
-    const program = join(root, 'test/support/build-engines.py')
-    const input = JSON.stringify(paths)
-    const { status, stdout, stderr } = spawnSync(python as string, [program, 'SM89'], { input, encoding: 'utf8' })
-    if (status !== 0) throw new Error(stderr)
-    return JSON.parse(stdout.trim().split('\n').at(-1) as string)
-  }
+  const build = (models: readonly Uint8Array[]) => buildEngines(python as string, models)
 
   it.skipIf(!python)(
     'builds a product as it should be, and refuses the planted faults that the check calls refused',
@@ -266,7 +240,7 @@ describe('TensorRT-RTX', () => {
       for (const [recipe, precision] of forms) {
         const made = []
         for (const [name, path] of exports) {
-          const { bytes, model } = await explicit(path, recipe, precision)
+          const { bytes, model } = await explicit(exportAt(path), recipe, precision)
           expect(checkQdq(model), name).toEqual([])
           made.push(bytes)
         }
@@ -277,4 +251,86 @@ describe('TensorRT-RTX', () => {
     },
     3_600_000,
   )
+
+  it.skipIf(!python)(
+    'names its fused attention behind a conversion wherever it names it before, as the table says',
+    async () => {
+      const rows = []
+      for (const [name, lengths, source] of fusible()) {
+        const plain = halves.map((type) => halved(source, type, false))
+        const ours = halves.map((type) => halved(source, type, true))
+        const quantized = []
+        for (const recipe of ['int8', 'fp8'] as const)
+          for (const type of halves) quantized.push((await explicit(source, recipe, type)).bytes)
+        const counts = build([...plain, ...ours, ...quantized]).map(({ mentions = 0 }) => mentions / 3)
+        for (const [i, converted] of counts.slice(2).entries())
+          expect(converted, `${name}, ${lengths}, ${i}`).toBeGreaterThanOrEqual(counts[i % 2] as number)
+        rows.push([name, lengths, ...counts].join())
+      }
+      const text = [header, ...rows, ''].join('\n')
+      if (process.env.UPDATE_FIXTURES) writeFileSync(table, text)
+      const known = existsSync(table) ? readFileSync(table, 'utf8').split('\n') : []
+      expect(rows.filter((row) => !known.includes(row))).toEqual([])
+      expect(rows.some((row) => /[1-9]/.test(row.split(',').slice(2).join()))).toBe(true)
+    },
+    3_600_000,
+  )
 })
+
+const halves = ['float16', 'bfloat16'] as const
+const table = 'test/bench/tensorrt-fused.csv'
+const header = [
+  'model',
+  'lengths',
+  ...['', 'converted ', 'int8 ', 'fp8 '].flatMap((made) => halves.map((type) => made + type)),
+].join()
+
+/** Attention of head sizes that there are kernels for, and the real models that are there; heads of the exports are of 8. */
+function* fusible(): Generator<readonly [name: string, lengths: string, source: Source]> {
+  for (const head of [32, 64, 128])
+    for (const lengths of ['dynamic', '128'])
+      yield [`attention of ${head}`, lengths, attention(head, lengths === '128')]
+  for (const { name, path } of realModels())
+    for (const lengths of ['dynamic', '128']) yield [name, lengths, real(path, lengths === '128')]
+}
+
+function real(path: string, stated: boolean): Source {
+  const read = () => {
+    const model = openModel(path)
+    if (stated) for (const input of model.graph.inputs) state(input, 128)
+    return model
+  }
+  const { feeds = {} } = generateFeeds(read(), { batch: 1, other: 128, past: 0 }, 1)
+  return { read, feeds }
+}
+
+/** Makes numbers of the sizes of an input that are not stated: 1 for the first. */
+function state(input: Value, size: number): void {
+  const { type } = input
+  if (type?.kind !== 'tensor') return
+  const shape = type.shape?.map((dim, axis) => (typeof dim === 'number' ? dim : axis === 0 ? 1 : size))
+  input.type = { ...type, shape }
+}
+
+/** One attention of four heads with a mask behind a projection, in plain operators. */
+function attention(head: number, stated: boolean): Source {
+  const [batch, length] = stated ? [2, 128] : ['B', 'S']
+  const width = 4 * head
+  const weights = `{${Array.from({ length: width * width }, (_, i) => (((i * 7919) % 1000) - 500) / 4000).join(', ')}}`
+  const read = () =>
+    parseModel(`<ir_version: 8, opset_import: ["" : 17]>
+g (float[${batch},${length},${width}] x, float[${batch},1,1,${length}] mask) => (float[${batch},4,${length},${head}] y)
+<float scale = {${head ** -0.5}}, float[${width},${width}] w = ${weights}, int64[4] split = {0, 0, 4, ${head}}>
+{
+   flat = MatMul (x, w)
+   heads = Reshape (flat, split)
+   q = Transpose <perm: ints = [0, 2, 1, 3]> (heads)
+   kt = Transpose <perm: ints = [0, 2, 3, 1]> (heads)
+   qs = Mul (q, scale)
+   x0 = MatMul (qs, kt)
+   xm = Add (x0, mask)
+   p = Softmax <axis: int = -1> (xm)
+   y = MatMul (p, q)
+}`)
+  return { read, feeds: generateFeeds(read(), { batch: 2, other: 128, past: 0 }, 1).feeds ?? {} }
+}

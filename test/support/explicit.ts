@@ -11,8 +11,21 @@ import { settingsOf } from '../../src/quantization-options.ts'
 import type { Quantization } from '../../src/quantize/index.ts'
 import type { Precision, Report } from '../../src/rewrite/index.ts'
 import { runPipeline } from '../../src/rewrite/index.ts'
+import type { Feeds } from '../../src/runtime/index.ts'
 import { inputsOfExport } from './exports.ts'
 import { samplesOf } from './samples.ts'
+
+const target = targetOf({ target: 'tensorrt' })
+
+/** A model, and inputs that it is calibrated on. */
+export interface Source {
+  read(): Model
+  readonly feeds: Feeds
+}
+
+export function exportAt(path: string): Source {
+  return { read: () => openModel(path), feeds: inputsOfExport(path) }
+}
 
 /** A model that was quantized for a compiler of explicit Q/DQ. */
 export interface Explicit {
@@ -22,23 +35,22 @@ export interface Explicit {
   readonly report: Report
 }
 
-/** Quantizes an export as it is, or converted before, calibrated on the inputs that were stored with it. */
+/** Quantizes a model, converted before unless it is told not to be. */
 export async function explicit(
-  path: string,
+  source: Source,
   recipe: 'int8' | 'fp8',
   precision: Precision | undefined,
-  settings: { readonly convert?: boolean } & Partial<QuantizeOptions> = {},
+  { convert = true, ...more }: { readonly convert?: boolean } & Partial<QuantizeOptions> = {},
 ): Promise<Explicit> {
-  const { convert = true, ...more } = settings
   const folder = mkdtempSync(join(tmpdir(), 'outeffhop-explicit-'))
   try {
     const file = join(folder, 'model.onnx')
-    const source = openModel(path)
-    if (convert) runPipeline(source, passes, { target: targetOf({ target: 'tensorrt' }) })
-    await saveModel(source, file)
-    closeModel(source)
+    const read = source.read()
+    if (convert) runPipeline(read, passes, { target })
+    await saveModel(read, file)
+    closeModel(read)
     const options: QuantizeOptions = { target: 'tensorrt', recipe, precision, ...more }
-    const data = samplesOf([inputsOfExport(path)])
+    const data = samplesOf([source.feeds])
     const model = openModel(file)
     const observing = { data, ranges: true, histograms: false, float8: recipe === 'fp8' }
     const calibrated = await Calibrated.of(file, model, observing, options)
@@ -48,4 +60,12 @@ export async function explicit(
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+/** A model in half precision, as it was or converted, and not quantized. */
+export function halved({ read }: Source, precision: Precision, convert: boolean): Uint8Array {
+  const model = read()
+  const chosen = convert ? passes : passes.filter(({ name }) => name === 'lower-precision')
+  runPipeline(model, chosen, { target, precision })
+  return modelToBytes(model)
 }
