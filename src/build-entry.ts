@@ -1,10 +1,12 @@
 /** How an engine is built of a model, and which of its attention one kernel is expected of. */
+import type { Site } from './attention/index.ts'
 import { findSites } from './attention/index.ts'
 import { fusionFactsOf } from './fusion-facts.ts'
 import type { Model, Node, Value } from './ir/index.ts'
+import { closeModel, openModel } from './onnx/index.ts'
 import { Facts } from './ops/index.ts'
-import type { BuildEntry, FusionEntry, ProfileEntry } from './report/index.ts'
-import type { BuildFacts } from './targets/index.ts'
+import type { BuildEntry, FusionEntry, ProfileEntry, ReportDocument } from './report/index.ts'
+import type { BuildFacts, TargetChoice } from './targets/index.ts'
 import { brokenRules } from './targets/index.ts'
 
 /** What to do with a model at `path`, where a target builds engines. */
@@ -13,6 +15,23 @@ export function buildEntry(model: Model, build: BuildFacts, path: string, facts 
   const profile = profileOf(model.graph.inputs)
   const plugin = [...model.graphs()].some((graph) => [...graph.nodes()].some(isPlugin))
   return { command: commandOf(build, path, profile, plugin), profile, attention, lookFor: lookFor(attention, build) }
+}
+
+/** The report of a conversion with how an engine is built of its result, where the target builds engines. */
+export function withBuild(document: ReportDocument, model: Model, { target }: TargetChoice): ReportDocument {
+  const { build } = target
+  // A run that was stopped early leaves no model to build.
+  if (!build || document.passes.at(-1)?.stage !== 'lower') return document
+  const [written] = document.files
+  if (document.quantization === undefined || written === undefined)
+    return { ...document, build: buildEntry(model, build, written?.path ?? document.model.path ?? 'model.onnx') }
+  // What was quantized is another model than the one that was converted.
+  const result = openModel(written.path)
+  try {
+    return { ...document, build: buildEntry(result, build, written.path) }
+  } finally {
+    closeModel(result)
+  }
 }
 
 /** The prediction for every attention step of a model, in the order of its graphs. */
@@ -25,7 +44,7 @@ function fusionEntries(model: Model, build: BuildFacts, facts: Facts): readonly 
     sites.map((site) => {
       const at = { node: site.node.label, graph: site.graphPath }
       const known = fusionFactsOf(site, facts)
-      if (known === undefined) return { ...at, fused: 'unknown', reasons: [] }
+      if (known === undefined) return { ...at, fused: 'unknown', reasons: [notKnown(site)] }
       const rules = brokenRules(build.fusion, known)
       const breaks = rules.filter(({ effect }) => effect === 'breaks')
       const kept = breaks.length > 0 ? breaks : rules
@@ -38,6 +57,16 @@ function fusionEntries(model: Model, build: BuildFacts, facts: Facts): readonly 
       return { ...at, fused: breaks.length > 0 ? 'no' : rules.length > 0 ? 'depends' : 'yes', reasons }
     }),
   )
+}
+
+function notKnown({ verdict }: Site): FusionEntry['reasons'][number] {
+  const message = verdict.message.replace(/\.$/, '')
+  return {
+    code: 'not-known',
+    message,
+    advice: 'Look at the layer information.',
+    source: 'Its products were not found.',
+  }
 }
 
 /** Whether a node asks for a plugin before a function. */
@@ -97,5 +126,6 @@ function lookFor(attention: readonly FusionEntry[], { kernels }: BuildFacts): st
   if (number('plugin') > 0)
     return `In the layer information, look for HopfieldAttention: ${number('plugin')} are expected; operators of its function instead mean that the plugin was not found.`
   const depends = number('depends') > 0 ? `, and up to ${number('depends')} more with the profile for it` : ''
-  return `In the layer information, look for ${kernels.join(' or ')}: ${number('yes')} of ${attention.length} attention steps are expected in one${depends}.`
+  const why = number('no') > 0 ? '; the command check-target says what keeps the others apart' : ''
+  return `In the layer information, look for ${kernels.join(' or ')}: ${number('yes')} of ${attention.length} attention steps are expected in one${depends}${why}.`
 }

@@ -93,7 +93,7 @@ function typeFindings(model: Model, { target }: TargetChoice): readonly TargetFi
 function trapFindings(model: Model, { target }: TargetChoice, facts: Facts): readonly TargetFinding[] {
   if (!target.build) return []
   const groups = new Map<string, TrapHit[]>()
-  for (const hit of trapHits(model, target.build.traps, facts)) {
+  for (const hit of trapHits(model, target.build, facts)) {
     const key = `${hit.trap.code} ${hit.what}`
     groups.set(key, [...(groups.get(key) ?? []), hit])
   }

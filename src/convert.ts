@@ -1,5 +1,6 @@
 /** The whole conversion on one screen: open, run the passes, check, write, try the result, report. */
 import { passes } from '../passes/index.ts'
+import { withBuild } from './build-entry.ts'
 import { checkOptions } from './check-options.ts'
 import { checkDump, checkOutput, defaultOutput, dumpInto, writeText } from './emit/index.ts'
 import { brokenGraph, ConvertError, nothingToConvert, opsetTooOld, siteLeft, usage } from './errors.ts'
@@ -77,9 +78,10 @@ export async function convert(input: ModelInput, options: ConvertOptions = {}): 
       return { document: await planned(model, document, options), bytes: undefined }
     if (options.dryRun || output === undefined || isDone(document, model, options)) {
       const bytes = input instanceof Uint8Array && !options.dryRun ? modelToBytes(model) : undefined
-      return { document, bytes }
+      return { document: withBuild(document, model, target), bytes }
     }
-    return { document: await write({ model, original }, output, document, sinks, options), bytes: undefined }
+    const written = await write({ model, original }, output, document, sinks, options)
+    return { document: withBuild(written, model, target), bytes: undefined }
   } finally {
     if (model !== input) closeModel(model)
   }

@@ -3,7 +3,7 @@ import type { Model, Node, Value } from './ir/index.ts'
 import { dtypeName, dtypes } from './ir/index.ts'
 import type { Facts } from './ops/index.ts'
 import { dtypeOf } from './ops/index.ts'
-import type { ImportSymptom, ImportTrap } from './targets/index.ts'
+import type { BuildFacts, ImportSymptom, ImportTrap } from './targets/index.ts'
 
 /** A trap that a model is in: the nodes, or the values, each with what they are. */
 export interface TrapHit {
@@ -15,13 +15,13 @@ export interface TrapHit {
 }
 
 /** Every node and value that is in one of the traps, in the order of the graphs. */
-export function trapHits(model: Model, traps: readonly ImportTrap[], facts: Facts): readonly TrapHit[] {
+export function trapHits(model: Model, { traps, contributed }: BuildFacts, facts: Facts): readonly TrapHit[] {
   const local = new Set(model.functions.map((fn) => `${fn.domain}::${fn.name}`))
   return [...model.graphs()].flatMap((graph) => {
     const nodes = [...graph.nodes()].filter((node) => !local.has(`${node.domain}::${node.opType}`))
     return traps.flatMap((trap) => [
       ...nodes.flatMap((node) => {
-        const what = isAbout(trap, node) ? nodeSymptoms[trap.symptom]?.(node, trap, facts) : undefined
+        const what = isAbout(trap, node, contributed) ? nodeSymptoms[trap.symptom]?.(node, trap, facts) : undefined
         return what === undefined ? [] : [{ trap, kind: 'node' as const, name: node.label, what }]
       }),
       ...[...graph.values.values()].flatMap((value) => {
@@ -32,8 +32,9 @@ export function trapHits(model: Model, traps: readonly ImportTrap[], facts: Fact
   })
 }
 
-function isAbout({ ops }: ImportTrap, node: Node): boolean {
-  return ops === undefined || ops.includes(node.op)
+function isAbout({ ops, symptom }: ImportTrap, node: Node, contributed: readonly string[]): boolean {
+  const about = symptom === 'undocumented' ? contributed : ops
+  return about === undefined || about.includes(node.op)
 }
 
 type NodeSymptom = (node: Node, trap: ImportTrap, facts: Facts) => string | undefined
@@ -70,7 +71,12 @@ const nodeSymptoms: Readonly<Partial<Record<ImportSymptom, NodeSymptom>>> = {
     return rank !== undefined && typeof given === 'number' && given < rank ? 'Slice' : undefined
   },
   'read-as-another': (node) => node.op,
+  undocumented: (node) => node.op,
   'attention-part': (node, _, facts) => {
+    if (node.op === 'com.microsoft::MultiHeadAttention') {
+      const part = [3, 4].find((index) => node.input(index) !== undefined)
+      return part && `MultiHeadAttention with ${part === 3 ? 'a bias' : 'a key_padding_mask'}`
+    }
     if (node.op !== 'Attention') return undefined
     if ((facts.float(node, 'softcap') ?? 0) !== 0) return 'Attention with a soft cap'
     if (facts.int(node, 'softmax_precision') !== undefined) return 'Attention with a precision of its softmax'

@@ -8,6 +8,7 @@ export const importSymptoms = [
   'scale-not-positive',
   'slice-without-axes',
   'read-as-another',
+  'undocumented',
   'attention-part',
   'rank-above-8',
   'dimension-above-int32',

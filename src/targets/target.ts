@@ -105,7 +105,7 @@ export interface Target {
 /** What is known of a builder of engines. */
 export interface BuildFacts {
   readonly traps: readonly ImportTrap[]
-  /** Operators it knows of other domains, as `Node.op` names them, though no document promises them. */
+  /** Operators of other domains that it was seen to take, as `Node.op` names them, though no document promises them. */
   readonly contributed: readonly string[]
   readonly fusion: readonly FusionRule[]
   /** Attention operators that have to be fused: without a kernel the build fails. */

@@ -148,9 +148,11 @@ function isOneQuery({ queries, headSize, quantized, rows }: FusionFacts): boolea
 }
 
 /** Spellings that have a kernel of fixed shapes alone. */
-function needsFixedShapes({ spelling, batch, op, after, quantized }: FusionFacts): boolean {
+function needsFixedShapes({ spelling, batch, op, before, after, quantized }: FusionFacts): boolean {
   if (spelling === 'operator' || quantized.type !== 'none') return false
-  return batch === 'one' || op !== 'Softmax' || after.includes('Reshape')
+  // Scores that were spread out for a mask and put together again are the ones that were there.
+  const isReshaped = after.includes('Reshape') && !before.includes('Reshape')
+  return batch === 'one' || op !== 'Softmax' || isReshaped
 }
 
 function hasFixedKernel(facts: FusionFacts): boolean {

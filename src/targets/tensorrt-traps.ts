@@ -103,13 +103,22 @@ export const tensorrtTraps: readonly ImportTrap[] = [
     source: 'Read in the parser: operators are looked up without their domain.',
   },
   {
+    code: 'undocumented-operator',
+    severity: 'warning',
+    symptom: 'undocumented',
+    message: 'is taken by the parser of TensorRT-RTX, and no document promises it for TensorRT',
+    advice: 'Try it, or export it in operators of the standard.',
+    source: 'Built with TensorRT-RTX 1.7.1, one node of each operator.',
+  },
+  {
     code: 'attention-part',
     severity: 'error',
     symptom: 'attention-part',
     message: 'is not imported',
-    advice: 'Export attention in plain operators, or convert to this target, which opens the operator where it gets a sink.',
+    advice:
+      'Export attention in plain operators, or convert to this target, which opens the operator where it gets a sink.',
     source:
-      'Read in the importer: one output, no past keys, softcap, softmax_precision or nonpad_kv_seqlen; a soft cap was built with TensorRT-RTX 1.7.1.',
+      'Read in the importer: one output, no past keys, softcap, softmax_precision or nonpad_kv_seqlen; with TensorRT-RTX 1.7.1 a soft cap was refused, and of MultiHeadAttention the inputs bias and key_padding_mask.',
   },
   {
     code: 'rank-above-8',

@@ -43,11 +43,9 @@ export const tensorrt: Target = {
   fused: [],
   build: {
     traps: tensorrtTraps,
-    // Asked of the ONNX parser of TensorRT-RTX 1.7.1 (`OnnxParser.supports_operator`), which looks operators up without their domain.
-    contributed: (
-      'DequantizeLinear GatherND Gelu GridSample GroupQueryAttention MatMulNBits MultiHeadAttention Pad QMoE QuantizeLinear Range ' +
-      'SkipSimplifiedLayerNormalization Trilu'
-    )
+    // One node of each was built with TensorRT-RTX 1.7.1, whose parser looks operators up without their domain; Attention and
+    // RotaryEmbedding are misread, and for GroupQueryAttention, MatMulNBits and QMoE it wants plugins.
+    contributed: 'DequantizeLinear Gelu MultiHeadAttention Pad QuantizeLinear SkipSimplifiedLayerNormalization Trilu'
       .split(' ')
       .map((name) => `com.microsoft::${name}`),
     fusion: tensorrtFusion,
