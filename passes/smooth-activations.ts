@@ -76,7 +76,8 @@ function planOf(
   const unit = preDequantize && form.kind === 'affine'
   const shares = form.kind === 'columns' ? form.source.columns : undefined
   const dynamic = recipe === 'int8-dynamic'
-  const migration = migrationOf(channels, group.products, { alpha, symmetric, group: shares, unit, dynamic })
+  const kind = { unit, dynamic, normalised: form.kind === 'affine' }
+  const migration = migrationOf(channels, group.products, { alpha, symmetric, group: shares, ...kind })
   return migration && { group, migration, form }
 }
 

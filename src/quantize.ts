@@ -6,11 +6,12 @@ import { checkOptions } from './check-options.ts'
 import type { Choice } from './choice.ts'
 import { choiceIn, choiceInFile, writeChoice } from './choice.ts'
 import type { Comparison } from './compare/index.ts'
-import { Baseline, compareModels } from './compare/index.ts'
+import { compareModels } from './compare/index.ts'
 import type { DataSource } from './data/index.ts'
 import { openData } from './data/index.ts'
 import { checkOutput } from './emit/index.ts'
 import { quantizationNothing, quantizationUnlike, usage } from './errors.ts'
+import { floatWish, productsInFloat, withFloat } from './float-products.ts'
 import type { SplitData } from './held-out.ts'
 import { split } from './held-out.ts'
 import type { Model } from './ir/index.ts'
@@ -19,7 +20,7 @@ import { closeModel, modelSize, openModel, requireExternalData, saveModel } from
 import { quantizeKinds } from './option-kinds.ts'
 import type { QuantizeOptions } from './quantization-options.ts'
 import { checkRecipe, explicitOf, leastCosine, settingsOf } from './quantization-options.ts'
-import type { Quantization, QuantizationSettings } from './quantize/index.ts'
+import type { Quantization } from './quantize/index.ts'
 import { choicesOf, clips, isStatic } from './quantize/index.ts'
 import type { Attempt } from './recipe-search.ts'
 import { mostAccurate, recipeAsked, tryRecipes } from './recipe-search.ts'
@@ -35,7 +36,6 @@ import {
 } from './report/index.ts'
 import type { Report } from './rewrite/index.ts'
 import { sessionOptionsFor, trapWarnings } from './runtime-traps.ts'
-import { fewestInFloat, rank } from './sensitivity.ts'
 import { surroundings } from './surroundings.ts'
 
 export type { QuantizeOptions, QuantizePhase } from './quantization-options.ts'
@@ -226,33 +226,11 @@ class Quantizer {
         : []
     const recipe = asked.name === 'auto' ? mostAccurate(attempts) : asked.name
     const settings = withFloat(settingsOf(this.#options, recipe), asked.keepFloat)
-    const more = data && maxDrop !== undefined ? await this.#meet(maxDrop, settings, calibrated, data) : []
+    const wish = maxDrop === undefined ? floatWish(attempts, recipe, this.#options) : { target: maxDrop }
+    const parts = { file: this.#task.file, original: this.#task.original, calibrated, settings }
+    const more = data && wish ? await productsInFloat({ ...parts, data }, wish, this.#options) : []
     const keepFloat = [...asked.keepFloat, ...more]
     return { recipe, keepFloat, entry: { by: asked.by, tried: attempts.map(entryOf), keepFloat } }
-  }
-
-  /** Products that have to stay in float, the worst first. */
-  async #meet(
-    maxDrop: number,
-    settings: QuantizationSettings,
-    calibrated: Calibrated,
-    { calibration, heldOut }: SplitData,
-  ): Promise<readonly string[]> {
-    const { signal } = this.#options
-    const ranked = await rank(this.#task.file, calibrated, calibration, settings, { signal })
-    const baseline = await Baseline.open(this.#task.original, signal)
-    try {
-      const kept = await fewestInFloat(ranked, maxDrop, (names) =>
-        calibrated.candidate(withFloat(settings, names), calibration, async (file) => {
-          const asItStands = settings.explicit !== undefined
-          const { all } = await baseline.compare(file, heldOut.samples(), { signal, asItStands })
-          return 1 - (all?.cosine.mean ?? Number.NaN)
-        }),
-      )
-      return kept.names
-    } finally {
-      await baseline.close()
-    }
   }
 
   #write(calibrated: Calibrated, accept: (temporary: string) => Promise<void>): Promise<SavedFile[]> {
@@ -301,19 +279,15 @@ function requiresOf({ runtime }: Report): QuantizationDocument['requires'] {
   return { runtime: runtime?.version ?? null, reasons: runtime === null ? [] : [runtime.reason] }
 }
 
-function withFloat(settings: QuantizationSettings, names: readonly string[]): QuantizationSettings {
-  const kept = new Set(names)
-  return { ...settings, keep: (node) => kept.has(node) || settings.keep(node) }
-}
-
 function entryOf({ recipe, quantized, quality }: Attempt): ChoiceEntry['tried'][number] {
   const { cosine, sqnrDb } = quality ?? {}
   return { recipe, quantized, cosineMean: cosine?.mean ?? null, sqnrDb: sqnrDb === undefined ? null : finite(sqnrDb) }
 }
 
-/** Most of the products in float is not what a quantized model is for. */
-function warnOfFloat({ products }: Quantization, { keepFloat }: Choice, { report }: Calibrated): void {
-  if (2 * keepFloat.length <= products.length) return
+/** What nobody asked to stay in float is said, and most of the products in float is not what a quantized model is for. */
+function warnOfFloat({ products }: Quantization, { keepFloat, entry }: Made, { report }: Calibrated): void {
   const message = `${keepFloat.length} of ${products.length} products stay in float to meet the target`
-  report.warnings.push({ code: 'mostly-float', message })
+  const isMost = 2 * keepFloat.length > products.length
+  if (isMost || (entry.by === 'searched' && keepFloat.length > 0))
+    report.warnings.push({ code: isMost ? 'mostly-float' : 'some-float', message })
 }

@@ -102,22 +102,23 @@ export interface Kept {
 }
 
 /**
- * The fewest of the worst products to keep in float, so that `measure` says no more than `target`: by bisection, the first
- * guess from the sum of what products add alone, which is nearly what they add together.
+ * The fewest of the worst products to keep in float, `most` at most, so that `measure` says no more than `target`: by
+ * bisection, the first guess from the sum of what products add alone, which is nearly what they add together.
  *
- * Throws `quantization-drop` where all in float but one do not do.
+ * Throws `quantization-drop` where that many do not do; by default all but one.
  */
 export async function fewestInFloat(
   ranked: readonly Pick<SensitivityEntry, 'node' | 'noise'>[],
   target: number,
   measure: (names: readonly string[]) => Promise<number>,
+  most = ranked.length - 1,
 ): Promise<Kept> {
   const worst = (count: number) => ranked.slice(0, count).map(({ node }) => node)
   const all = await measure([])
   if (all <= target) return { names: [], drop: all }
-  let [failing, meeting] = [0, ranked.length]
+  let [failing, meeting] = [0, most + 1]
   let best: number | undefined
-  let probe = guess(ranked, target / all)
+  let probe = Math.min(most, guess(ranked, target / all))
   while (meeting - failing > 1) {
     const drop = await measure(worst(probe))
     if (drop <= target) [meeting, best] = [probe, drop]

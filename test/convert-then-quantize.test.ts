@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -10,6 +10,7 @@ import { quantize } from '../src/quantize.ts'
 import { ConversionRefused } from '../src/refused.ts'
 import { installedRuntime } from '../src/runtime/index.ts'
 import { labelledExports } from './support/exports.ts'
+import { random } from './support/random.ts'
 import { recordedWorld } from './support/world.ts'
 
 const canRun = installedRuntime() !== undefined
@@ -22,6 +23,21 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }))
 
 const bert = () => labelledExports().find(([name]) => name === 'bert.eager.ts14')?.[1] as string
+
+/** Token sequences of different lengths, as a file. */
+function writeTokens(count: number): string {
+  const next = random(5)
+  const sample = (_: unknown, i: number) => {
+    const length = 6 + (i % 7)
+    const row = (value: () => number) => [Array.from({ length }, value)]
+    const input_ids = row(() => Math.floor(128 * next()))
+    return JSON.stringify({ input_ids, attention_mask: row(() => 1), token_type_ids: row(() => 0) })
+  }
+  const path = join(folder, 'tokens.jsonl')
+  writeFileSync(path, Array.from({ length: count }, sample).join('\n'))
+  return path
+}
+
 const synthetic = { dataOptions: { synthetic: true, samples: 32 } } as const
 
 describe.skipIf(!canRun)('convert with --quantize', () => {
@@ -52,6 +68,42 @@ describe.skipIf(!canRun)('convert with --quantize', () => {
     expect(document.quantization?.quality?.cosineMean).toBeGreaterThan(0.9)
     expect(document.counts.converted).toBe(2)
   })
+
+  it('searches a recipe with auto, on the converted model, and writes down what it took', async () => {
+    const [data, output] = [writeTokens(24), join(folder, 'both.onnx')]
+    const world = recordedWorld()
+    const args = [bert(), '--data', data, '--accept-drift', '--json', '-o', output]
+    expect(await main([...args, '--quantize', 'auto'], world), world.err()).toBe(0)
+    const { quantization, sink } = JSON.parse(world.out())
+    expect(sink).toBe('calibrated')
+    expect(quantization).toMatchObject({ quantized: 13, choice: { by: 'searched', keepFloat: [] } })
+    expect(quantization.choice.tried[0]).toMatchObject({ recipe: 'int8', quantized: 13 })
+    expect(quantization.quality.cosineMean).toBeGreaterThan(0.99)
+    const model = openModel(output)
+    verify(model)
+    expect(model.metadata.get('outeffhop.recipe')).toBe(quantization.recipe)
+  })
+
+  it('keeps the fewest products in float that meet --max-drop, and says which', async () => {
+    const [data, output] = [writeTokens(24), join(folder, 'both.onnx')]
+    const quantized = async (...more: string[]) => {
+      const world = recordedWorld()
+      const args = [bert(), '--data', data, '--accept-drift', '--json', '--overwrite', '-o', output]
+      expect(await main([...args, '--quantize', 'int8', ...more], world), world.err()).toBe(0)
+      return JSON.parse(world.out()).quantization
+    }
+    const dropOf = (quantization: { quality: { cosineMean: number } }) => 1 - quantization.quality.cosineMean
+    const all = dropOf(await quantized())
+    const met = await quantized('--max-drop', `${all / 2}`)
+    const { keepFloat } = met.choice
+    expect(dropOf(met)).toBeLessThanOrEqual(all / 2)
+    expect(keepFloat.length).toBeGreaterThan(0)
+    expect(met.quantized).toBe(13 - keepFloat.length)
+    expect(JSON.parse(openModel(output).metadata.get('outeffhop.keep-float') ?? '')).toEqual(keepFloat)
+    // One product fewer in float is too few.
+    const fewer = keepFloat.slice(0, -1).flatMap((name: string) => ['--keep-float', name])
+    expect(dropOf(await quantized(...fewer))).toBeGreaterThan(all / 2)
+  }, 240_000)
 
   it('compares with the original: sinks that take attention away are refused, as bad rounding is', async () => {
     const output = join(folder, 'both.onnx')

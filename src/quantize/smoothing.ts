@@ -16,15 +16,20 @@ interface MigrationWish {
   readonly group?: Int32Array | undefined
   readonly unit?: boolean
   readonly dynamic?: boolean
+  readonly normalised?: boolean
 }
 
 /** Below this part of the largest, a magnitude counts as the mean of the others: dead channels take no part in the balance. */
 const floor = 1e-5
 
 /**
- * Below this part of the mean, a magnitude counts as this part where ranges are taken while the model runs: a channel that
- * was nearly dead at calibration would set the range of all when it wakes up. A range of calibration clips it.
+ * Below this part of the geometric mean of its channels, an activation counts as this part: what was small at calibration
+ * need not be small elsewhere. A channel that slept would be enlarged for it, and clipped when it wakes up. Normalised
+ * channels do not sleep.
  */
+const sleepingFloor = 1
+
+/** The same where ranges are taken while the model runs: a channel that wakes up sets the range of all, and none is clipped. */
 const dynamicFloor = 0.1
 
 /**
@@ -35,7 +40,8 @@ const dynamicFloor = 0.1
  *
  * `shift_j = (min_j + max_j) / 2` where `symmetric`. Source: the symmetrization of OutlierTune (arXiv 2406.18832).
  *
- * Channels of one `group` get one scale; `dynamic` says that ranges are not those of calibration.
+ * Channels of one `group` get one scale; `dynamic` says that ranges are not those of calibration. Activations that are small
+ * at calibration count as the geometric mean of all; if `normalised` as they are, if `dynamic` as a tenth of it.
  *
  * With `unit`, `scale_j = max|x_j - shift_j| / 127`: an integer of the result is a step of its channel, and the weights hold
  * the scales. Source: the pre-executed dequantization of OutlierTune.
@@ -43,7 +49,7 @@ const dynamicFloor = 0.1
 export function migrationOf(
   channels: ChannelStatistics,
   products: readonly Pick<WeightProduct, 'tensor' | 'inputAxis'>[],
-  { alpha, symmetric, group, unit = false, dynamic = false }: MigrationWish,
+  { alpha, symmetric, group, unit = false, dynamic = false, normalised = false }: MigrationWish,
 ): Migration | undefined {
   const { min, max } = channels
   const shift = symmetric ? min.map((low, j) => (low + (max[j] as number)) / 2) : new Float64Array(min.length)
@@ -53,7 +59,7 @@ export function migrationOf(
       min.map((_, j) => Math.max(centred(min, j), centred(max, j))),
       group,
     ),
-    dynamic ? dynamicFloor : 0,
+    dynamic ? dynamicFloor : normalised ? 0 : sleepingFloor,
   )
   const weights = new Float64Array(min.length)
   for (const { tensor, inputAxis } of products)
