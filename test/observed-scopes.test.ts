@@ -387,6 +387,20 @@ function measuredOf({ change }: Awaited<ReturnType<typeof convert>>['document'])
 }
 
 describe('what is seen in other graphs', () => {
+  it('is not kept from a function that is also called by one that nothing calls', async () => {
+    const called = scopes[4] as Scope
+    const text = called.text.replace('local.Double (q, k, v, bias)', 'local.Attend (q, k, v, bias)')
+    const table = await tableOf({ ...called, text })
+    expect(table.sites.map(({ call, unobserved }) => [call, unobserved])).toEqual([
+      ['/first', undefined],
+      ['/twice', undefined],
+    ])
+    // What it gives its call has no shape, so heads are not told apart.
+    const counts = table.sites.map(({ logsumexp }) => logsumexp.map(({ rows }) => Array.from(rows.counts)))
+    const all = samples.length * H * S
+    expect(counts.map((heads) => heads.map((head) => head.reduce((a, b) => a + b)))).toEqual([[all], [all]])
+  })
+
   it('is not added to a table of a version that did not look there', async () => {
     const scope = scopes[0] as Scope
     const table = await tableOf(scope, samples.slice(0, 2))

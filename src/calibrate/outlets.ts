@@ -28,9 +28,15 @@ export function closedIn(graph: Graph, facts: Facts, varies = false): string | u
   }
   const fn = functionOf(graph)
   if (!fn) return undefined
-  const calls = facts.callers(fn)
+  const calls = facts.callers(fn).filter((call) => isReached(call.graph, facts))
   if (calls.length === 0) return `is in the function "${fn.name}", which nothing calls`
   return calls.map((call) => closedIn(call.graph, facts, varies)).find((reason) => reason !== undefined)
+}
+
+/** Whether the main graph leads there: a function may be called by one that nothing calls. */
+function isReached(graph: Graph, facts: Facts): boolean {
+  const fn = functionOf(graph)
+  return fn === undefined || facts.callers(fn).some((call) => isReached(call.graph, facts))
 }
 
 /**

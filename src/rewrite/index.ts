@@ -16,8 +16,6 @@ export {
   planInPlace,
   replaceNode,
   SharedValues,
-  typeOfFused,
-  Workbench,
 } from './fused/index.ts'
 export {
   blockForms,
