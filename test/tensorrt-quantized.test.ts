@@ -335,6 +335,7 @@ describe('TensorRT-RTX', () => {
         for (const [i, converted] of counts.slice(2).entries())
           expect(converted, `${name}, ${lengths}, ${i}`).toBeGreaterThanOrEqual(counts[i % 2] as number)
         rows.push([name, lengths, ...counts].join())
+        console.log(rows.at(-1))
       }
       const text = [header, ...rows, ''].join('\n')
       if (process.env.UPDATE_FIXTURES) writeFileSync(table, text)
