@@ -22,10 +22,15 @@ export const quantizeConvolutionInputs = definePass({
   stage: 'quantize',
   summary: 'Quantize what convolutions read and their weights, where a compiler reads Q/DQ as they stand.',
   effect: approximate(0.05),
-  run(model, { quantization }) {
-    if (quantization?.settings.explicit === undefined || !quantization.settings.convolutions) return 0
+  run(model, { quantization, report }) {
+    if (quantization?.settings.explicit === undefined) return 0
     const facts = new Facts()
     const { convolutions, float } = findExplicitConvolutions(model, facts)
+    if (!quantization.settings.convolutions) {
+      const left = `${convolutions.length} convolutions stay in float; --prefer size quantizes them, at a loss of accuracy`
+      if (convolutions.length > 0) report.warn('convolutions-in-float', left)
+      return 0
+    }
     for (const { node, reason } of float) quantization.leave(node, reason)
     const quantizers = new Quantizers(quantization, facts)
     const made = convolutions.filter((conv) => quantize(conv, model.opset, quantizers, quantization))

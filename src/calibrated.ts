@@ -245,6 +245,6 @@ const nothingSeen = new ForeignTable('nothing', new Map())
 function hasProducts(model: Model, options: QuantizeOptions): boolean {
   const facts = new Facts()
   const found = explicitOf(options) === undefined ? findConvolutions : findExplicitConvolutions
-  const convolutions = (options.convolutions ?? found !== findConvolutions) ? found(model, facts).convolutions : []
+  const convolutions = options.convolutions ? found(model, facts).convolutions : []
   return findProducts(model, facts).products.length + convolutions.length > 0
 }

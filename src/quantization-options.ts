@@ -110,7 +110,7 @@ export function settingsOf(options: QuantizationOptions & ExplicitOptions, name:
   const { keepFloat = [] } = options
   const patterns = (typeof keepFloat === 'string' ? [keepFloat] : keepFloat).map(matcher)
   const published = options.protocol === undefined ? {} : asPublished
-  const compiled = explicit === undefined ? {} : { embeddings: false, convolutions: true }
+  const compiled = explicit === undefined ? {} : { embeddings: false }
   const recipe: QuantizationSettings = { ...defaultSettings, ...choicesOf(name), ...published, ...compiled }
   return {
     recipe: recipe.recipe,

@@ -100,7 +100,7 @@ export async function planQuantization(
   })
 }
 
-const measuredBefore =
+const comparedEarly =
   'the accuracy is that of the quantized model before its types were lowered to bfloat16, which ONNX Runtime has no kernels for'
 
 /** A model of more bytes and what was made of it are not in memory together. */
@@ -134,6 +134,7 @@ class Quantizer {
     const quantization = await calibrated.quantize(settings, data?.calibration)
     writeChoice(this.#model, made)
     const early = data && this.#runsBefore() ? await this.#compareEarly(data.heldOut, calibrated) : undefined
+    if (early) calibrated.report.warn('compared-before-lowering', comparedEarly)
     calibrated.finish()
     warnOfFloat(quantization, made, calibrated)
     if (settings.explicit === undefined) calibrated.report.warnings.push(...trapWarnings(this.#model, settings))
@@ -152,7 +153,7 @@ class Quantizer {
         }),
         files,
         passes: calibrated.runs.map(({ pass, stage, changed }) => ({ pass, stage, changed })),
-        notes: [...(source?.notes ?? []), ...(early ? [measuredBefore] : [])],
+        notes: [...(source?.notes ?? [])],
         warnings: calibrated.report.warnings,
         ...(before && this.#observations(before, observed)),
       })

@@ -1,9 +1,15 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { Model, Value } from '../src/ir/index.ts'
-import { dtypes } from '../src/ir/index.ts'
+import { dtypes, float8ToNumber, numberToFloat8 } from '../src/ir/index.ts'
 import { modelToBytes, openModel, parseModel } from '../src/onnx/index.ts'
+import { Facts } from '../src/ops/index.ts'
+import { findProducts } from '../src/quantize/index.ts'
+import { quantize } from '../src/quantize.ts'
 import { generateFeeds, installedRuntime, openSession } from '../src/runtime/index.ts'
+import { random } from '../src/runtime/random.ts'
 import type { QdqRule } from '../src/targets/index.ts'
 import { checkQdq } from '../src/targets/index.ts'
 import { buildEngines } from './support/engines.ts'
@@ -64,6 +70,69 @@ function cosine(a: readonly number[], b: readonly number[]): number {
   const dot = (x: readonly number[], y: readonly number[]) => x.reduce((sum, value, i) => sum + value * (y[i] ?? 0), 0)
   return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b))
 }
+
+describe.skipIf(!canRun)('a calibration cache of TensorRT', () => {
+  it('gives the scales that it holds to the activations of the model', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'outeffhop-cache-'))
+    try {
+      const path = 'fixtures/models/exports/bert.eager.ts14.onnx'
+      const inputs = new Set(findProducts(openModel(path), new Facts()).products.map(({ input }) => input.name))
+      const bits = [...inputs].map((name, i) => [name, 0x3c000000 + 4711 * i] as const)
+      const lines = bits.map(([name, scale]) => `${name}: ${scale.toString(16)}`)
+      writeFileSync(join(folder, 'calibration.cache'), ['TRT-8601-EntropyCalibration2', ...lines, ''].join('\n'))
+      const output = join(folder, 'quantized.onnx')
+      const calibration = join(folder, 'calibration.cache')
+      const { quantization } = await quantize(path, { target: 'tensorrt', recipe: 'int8', calibration, output })
+      expect(quantization.quantized).toBe(13)
+      const nodes = [...openModel(output).graph.nodes()].filter(({ op }) => op === 'QuantizeLinear')
+      const scales = nodes.map((node) => [node.input(0)?.name, node.input(1)?.initializer?.toNumbers()[0]])
+      const held = new DataView(new ArrayBuffer(4))
+      const expected = bits.map(([name, scale]) => {
+        held.setUint32(0, scale)
+        return [name, held.getFloat32(0)]
+      })
+      expect(new Map(scales as [string, number][])).toEqual(new Map(expected as [string, number][]))
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
+    }
+  })
+})
+
+describe('float8e4m3fn', () => {
+  const codes = Array.from({ length: 256 }, (_, bits) => bits).filter((bits) => (bits & 0x7f) !== 0x7f)
+
+  it('is read and written without a change', () => {
+    expect(codes.map((bits) => numberToFloat8(float8ToNumber(bits)))).toEqual(codes)
+    expect([0x7e, 0x01, 0x08, 0xc0].map(float8ToNumber)).toEqual([448, 2 ** -9, 2 ** -6, -2])
+    expect(float8ToNumber(0x7f)).toBeNaN()
+  })
+
+  it('takes the nearest number, the even one of two, and the largest beyond it', () => {
+    const next = random(7)
+    for (let i = 0; i < 2000; i++) {
+      const x = (next() - 0.5) * 2 ** Math.round(next() * 24 - 12)
+      const best = Math.min(...codes.map((bits) => Math.abs(float8ToNumber(bits) - x)))
+      expect(Math.abs(float8ToNumber(numberToFloat8(x)) - x)).toBe(best)
+    }
+    expect([17, 19, 1e6, -1e6, 2 ** -10].map((x) => float8ToNumber(numberToFloat8(x)))).toEqual([16, 20, 448, -448, 0])
+  })
+})
+
+describe('a quantization for a target', () => {
+  it.each([
+    ['tensorrt', 'int8-dynamic'],
+    ['tensorrt', 'weights-int4'],
+    ['ort', 'fp8'],
+  ] as const)('%s is refused with the recipe %s, which it has nothing to run with', async (target, recipe) => {
+    const run = quantize('fixtures/models/exports/bert.eager.ts14.onnx', { target, recipe, synthetic: true })
+    await expect(run).rejects.toMatchObject({ code: 'usage', message: expect.stringContaining(target) })
+  })
+
+  it('is refused with half precision where kernels of integers give float', async () => {
+    const run = quantize('fixtures/models/exports/bert.eager.ts14.onnx', { precision: 'float16', synthetic: true })
+    await expect(run).rejects.toMatchObject({ code: 'usage', message: expect.stringContaining('float16') })
+  })
+})
 
 const weight = Array.from({ length: 64 * 32 }, (_, i) => ((i * 37) % 255) - 127)
 const ones = (count: number, value: number | string = 0.01) => Array.from({ length: count }, () => value).join(', ')
@@ -266,6 +335,7 @@ describe('TensorRT-RTX', () => {
         for (const [i, converted] of counts.slice(2).entries())
           expect(converted, `${name}, ${lengths}, ${i}`).toBeGreaterThanOrEqual(counts[i % 2] as number)
         rows.push([name, lengths, ...counts].join())
+        console.log(rows.at(-1))
       }
       const text = [header, ...rows, ''].join('\n')
       if (process.env.UPDATE_FIXTURES) writeFileSync(table, text)

@@ -45,7 +45,7 @@ export const quantizationFlags = {
       type: 'string',
       choices: ['accuracy', 'size'],
       requiresArg: true,
-      describe: 'size: quantize large convolutions too; default accuracy',
+      describe: 'size: quantize large convolutions too (tensorrt: all that fill tensor cores); default accuracy',
     },
     'max-drop': {
       type: 'number',

@@ -49,7 +49,7 @@ export async function explicit(
     if (convert) runPipeline(read, passes, { target })
     await saveModel(read, file)
     closeModel(read)
-    const options: QuantizeOptions = { target: 'tensorrt', recipe, precision, ...more }
+    const options: QuantizeOptions = { target: 'tensorrt', recipe, precision, convolutions: true, ...more }
     const data = samplesOf([source.feeds])
     const model = openModel(file)
     const observing = { data, ranges: true, histograms: false, float8: recipe === 'fp8' }

@@ -2,8 +2,9 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TargetOptions } from '../../src/options.ts'
 import { policiesOf, targetOf } from '../../src/options.ts'
+import { explicitOf } from '../../src/quantization-options.ts'
 import type { QuantizationSettings, Recipe } from '../../src/quantize/index.ts'
-import { defaultSettings, Quantization } from '../../src/quantize/index.ts'
+import { choicesOf, defaultSettings, Quantization } from '../../src/quantize/index.ts'
 import type { PipelineSettings, Precision } from '../../src/rewrite/index.ts'
 
 export const fixtures = new URL('../../fixtures/', import.meta.url).pathname
@@ -78,12 +79,14 @@ function parseCase(pass: string, claim: string, text: string): PassCase {
   } = header
   const values = sink.split(',').map(Number)
   const list = (key: 'include' | 'only' | 'except' | 'force') => rest[key]?.split(/,\s*/)
+  const wanted = {
+    target: rest.target,
+    targetVersion: rest['target-version'],
+    provider: rest.provider,
+  } as TargetOptions
+  const type = precision as Precision | undefined
   const settings = {
-    target: targetOf({
-      target: rest.target,
-      targetVersion: rest['target-version'],
-      provider: rest.provider,
-    } as TargetOptions),
+    target: targetOf(wanted),
     policies: policiesOf({
       include: list('include') as never,
       only: list('only'),
@@ -94,7 +97,7 @@ function parseCase(pass: string, claim: string, text: string): PassCase {
     headScale: scales === undefined ? undefined : () => scales.split(',').map(Number),
     form: form as PipelineSettings['form'],
     opset: opset === undefined ? undefined : Number(opset),
-    precision: precision as Precision | undefined,
+    precision: type,
     quantization:
       ranges === undefined && channels === undefined && recipe === undefined
         ? undefined
@@ -102,8 +105,9 @@ function parseCase(pass: string, claim: string, text: string): PassCase {
             header['softmax-bias'],
             quantizationOf(ranges ?? '', channels ?? '', {
               ...defaultSettings,
+              ...choicesOf((recipe as Recipe | undefined) ?? defaultSettings.recipe),
+              explicit: explicitOf({ ...wanted, precision: type }),
               convolutions: convolutions === 'true',
-              recipe: (recipe as Recipe | undefined) ?? defaultSettings.recipe,
               preDequantize: header['pre-dequantize'] === 'true',
               protocol: protocol as QuantizationSettings['protocol'],
             }),
