@@ -218,6 +218,12 @@ describe('what TensorRT refuses', () => {
     expect((await check(of(27))).findings.map(({ code }) => code)).toEqual(['newer-than-target'])
   })
 
+  it('takes what a dynamic quantizer gives beside its integers for what it is', async () => {
+    const nodes = '["q"] q, s, z = DynamicQuantizeLinear (x) y = Mul (s, s)'
+    const { findings } = await check(plain('(float[4] x) => (float y)', nodes))
+    expect(findings.map(({ code, names }) => [code, names])).toEqual([['unknown-operator', ['q']]])
+  })
+
   it('warns of doubles, and of operators that only TensorRT-RTX was seen to take', async () => {
     const gelu = '["g"] g1 = com.microsoft.Gelu (x) d = Cast <to: int = 11> (g1) y = Cast <to: int = 1> (d)'
     const { loads, findings } = await check(plain('(float[4] x) => (float[4] y)', gelu, 17, ', "com.microsoft" : 1'))

@@ -35,9 +35,11 @@ function typeOf(value: Value, search: Search): DType | undefined {
 }
 
 /** The type an operator gives whatever it reads. */
-function madeType({ producer: node }: Value): DType | undefined {
+function madeType(value: Value): DType | undefined {
+  const node = value.producer
   if (!node) return undefined
-  const fixed = results.get(node.op)
+  const index = node.outputs.indexOf(value)
+  const fixed = index === 0 ? results.get(node.op) : otherResults.get(node.op)?.[index - 1]
   if (fixed !== undefined) return fixed
   switch (node.op) {
     case 'Cast':
@@ -103,6 +105,14 @@ const results: ReadonlyMap<string, DType> = new Map([
   ['DynamicQuantizeLinear', dtypes.uint8],
   ['com.microsoft::MatMulIntegerToFloat', dtypes.float],
   ['com.microsoft::DynamicQuantizeMatMul', dtypes.float],
+])
+
+/** Of the outputs behind the first, where they have types of their own. */
+const otherResults: ReadonlyMap<string, readonly DType[]> = new Map([
+  ['DynamicQuantizeLinear', [dtypes.float, dtypes.uint8]],
+  ['TopK', [dtypes.int64]],
+  ['MaxPool', [dtypes.int64]],
+  ['Dropout', [dtypes.bool]],
 ])
 
 /** Inputs that have the type of the result, where that is not input 0 alone. */
