@@ -38,8 +38,9 @@ export function withBuild(document: ReportDocument, model: Model, { target }: Ta
 function fusionEntries(model: Model, build: BuildFacts, facts: Facts): readonly FusionEntry[] {
   const plugins = [...model.graphs()].flatMap((graph) => [...graph.nodes()].filter(isPlugin))
   const own: FusionEntry[] = plugins.map((node) => ({ node: node.label, graph: '', fused: 'plugin', reasons: [] }))
-  const inPlugin = (graphPath: string) => plugins.length > 0 && graphPath.startsWith('function:')
-  const sites = findSites(model).filter(({ verdict, graphPath }) => verdict.kind !== 'rejected' && !inPlugin(graphPath))
+  const inPlugin = (site: Site) =>
+    plugins.length > 0 && (plugins.includes(site.node) || site.graphPath.startsWith('function:'))
+  const sites = findSites(model).filter((site) => site.verdict.kind !== 'rejected' && !inPlugin(site))
   return own.concat(
     sites.map((site) => {
       const at = { node: site.node.label, graph: site.graphPath }

@@ -75,7 +75,7 @@ const nodeSymptoms: Readonly<Partial<Record<ImportSymptom, NodeSymptom>>> = {
   'attention-part': (node, _, facts) => {
     if (node.op === 'com.microsoft::MultiHeadAttention') {
       const part = [3, 4].find((index) => node.input(index) !== undefined)
-      return part && `MultiHeadAttention with ${part === 3 ? 'a bias' : 'a key_padding_mask'}`
+      return part === undefined ? undefined : `MultiHeadAttention with ${part === 3 ? 'a bias' : 'a key_padding_mask'}`
     }
     if (node.op !== 'Attention') return undefined
     if ((facts.float(node, 'softcap') ?? 0) !== 0) return 'Attention with a soft cap'

@@ -38,7 +38,8 @@ function typeOf(value: Value, search: Search): DType | undefined {
 function madeType(value: Value): DType | undefined {
   const node = value.producer
   if (!node) return undefined
-  const fixed = further.get(node.op)?.[node.outputs.indexOf(value)] ?? results.get(node.op)
+  const index = node.outputs.indexOf(value)
+  const fixed = index === 0 ? results.get(node.op) : further.get(node.op)?.[index]
   if (fixed !== undefined) return fixed
   switch (node.op) {
     case 'Cast':

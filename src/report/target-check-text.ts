@@ -21,7 +21,7 @@ export function summarizeTargetCheck(document: TargetCheckDocument, paint: Paint
   lines.push(loads ? verdict : `${verdict} ${count(errors, 'reason')}.`)
   if (requires.runtime !== null)
     lines.push(`It needs ${target.name} ${requires.runtime}: ${requires.reasons.join(', ')}.`)
-  if (build) lines.push(...buildLines(build, paint))
+  if (build && loads) lines.push(...buildLines(build, paint))
   return `${lines.join('\n')}\n`
 }
 

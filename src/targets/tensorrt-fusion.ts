@@ -24,8 +24,11 @@ export const tensorrtFusion: readonly FusionRule[] = [
       const least = quantized.type === 'float8' && spelling === 'products' ? 1 : 9
       return headSize >= least && headSize <= 256 ? undefined : 'breaks'
     },
-    message: ({ headSize, quantized }) =>
-      `has heads of ${headSize}, fused are ${quantized.type === 'int8' ? '16, 32 and 64 in int8' : '9 to 256'}`,
+    message: ({ headSize, quantized, queries }) => {
+      const range = quantized.type === 'int8' ? '16, 32 and 64 in int8' : '9 to 256'
+      const single = queries === undefined && headSize === 8 ? ', and 8 where there is one query' : ''
+      return `has heads of ${headSize}, fused are ${range}${single}`
+    },
     advice: 'Leave the products of these heads in 16-bit floats, or fuse heads of another size.',
     source: `${built}8 and 257 are not fused, 9 and 256 are; in int8 24, 48, 80 and 128 are not; 8 are with one query. The developer guide says 16 to 256.`,
   },

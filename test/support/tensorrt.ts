@@ -1,4 +1,5 @@
-import { existsSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pythonWith, runPython } from './python.ts'
 
@@ -26,4 +27,35 @@ export function leanRuntime(): LeanRuntime | undefined {
   const program =
     'import glob, json, os, tensorrt_lean_libs as m; print(json.dumps(glob.glob(os.path.dirname(m.__file__) + "/libnvinfer_lean.so*")[0]))'
   return { python, library: runPython(python, program, null) as string }
+}
+
+/** A model for TensorRT-RTX to build: the sizes of dynamic axes are those of the profile. */
+export interface EngineRequest {
+  readonly bytes: Uint8Array
+  readonly sizes?: readonly [number, number, number]
+  readonly capability?: 'SM80' | 'SM89'
+}
+
+export interface BuiltEngine {
+  readonly parsed: boolean
+  readonly built?: boolean
+  readonly why?: string
+  /** Nodes that are in a fused attention kernel. */
+  readonly nodes?: readonly string[]
+}
+
+/** Builds models in one process of Python; files go to `folder`. */
+export function buildEngines(python: string, folder: string, requests: readonly EngineRequest[]): BuiltEngine[] {
+  const input = requests.map(({ bytes, ...request }, i) => {
+    const path = join(folder, `${i}.onnx`)
+    writeFileSync(path, bytes)
+    return { path, ...request }
+  })
+  const run = spawnSync(python, [join(import.meta.dirname, 'build-engines.py')], {
+    input: JSON.stringify(input),
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+  })
+  if (run.status !== 0) throw new Error(`the builder ended with ${run.status ?? run.signal}: ${run.stderr}`)
+  return JSON.parse(run.stdout.trim().split('\n').at(-1) as string)
 }
