@@ -14,6 +14,7 @@ import {
   emitted,
   fitsMask,
   hidden,
+  longJob,
   misjudged,
   nodeModel,
   operands,
@@ -113,6 +114,15 @@ describe.skipIf(compiler === undefined || !cmake || headers === undefined)('the 
         expect(without!.error).toBeUndefined()
         expect(without!.output).toEqual(masked!.output)
       })
+
+      it('leaves out no key that has a weight, in rows of several blocks of keys', () => {
+        const jobs = [-1e4, -150, -60, -30, -Infinity].map((fill) => longJob(fill))
+        const answers = runInPython(python, jobs, library)
+        expect(answers.map(({ error }) => error)).toEqual(jobs.map(() => undefined))
+        const errors = answers.map(({ output }, i) => distance(output!, jobs[i]!.wanted))
+        // Scores up to 400 have an error of some 400 * 2^-22.
+        expect(Math.max(...errors)).toBeLessThan(3e-4)
+      }, 60_000)
 
       it('gives the same on one thread and on three', () => {
         const jobs = blocks.slice(0, 4).map(emitted)

@@ -50,7 +50,7 @@ it('the types name every choice, and need neither the types of Node nor skipLibC
 })
 
 it('the README names flags and commands that exist, and every command', async () => {
-  const known = new Set(['--onnxruntime-node-install', '--no-config'])
+  const known = new Set(['--onnxruntime-node-install', '--no-config', '--no-cuda'])
   for (const command of commandNames) {
     const world = recordedWorld()
     await main(['--get-yargs-completions', 'outeffhop-convert', command, '--'], world)

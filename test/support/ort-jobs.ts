@@ -6,7 +6,7 @@ import { parseModel } from '../../src/onnx/index.ts'
 import { runPipeline } from '../../src/rewrite/index.ts'
 import { targets } from '../../src/targets/index.ts'
 import type { Dense } from './attention-reference.ts'
-import { attend, broadcastPick, dense, generate } from './attention-reference.ts'
+import { attend, broadcastPick, dense, generate, pick } from './attention-reference.ts'
 import { TestData } from './fused-model.ts'
 import type { KernelCase } from './kernel-cases.ts'
 import { attentionOf } from './kernel-cases.ts'
@@ -179,4 +179,19 @@ export function softmaxJob(
       o = outeffhop.HopfieldSoftmax1 <axis: int = ${axis}> (xx${given ? ', sx' : ''}) y = Cast <to = 1> (o)
     }`)
   return { model, feeds: given ? { x, s: sink } : { x }, wanted, half }
+}
+
+/**
+ * Rows of 500 keys, of which most of the second and third 128 are filled; their scores are so far apart that some of these keys
+ * have most of the weight in spite of that.
+ */
+export function longJob(fill: number): Job & { wanted: Dense } {
+  const [queries, keys, size] = [29, 500, 16]
+  const { q, k, v } = operands([1, 2, queries, size], [1, 2, keys, size], [1, 2, keys, size])
+  const isFilled = (s: number, t: number) => t >= 128 && t < 384 - s
+  const mask = generate([1, 1, queries, keys], ([, , s, t]) => (isFilled(s!, t!) ? fill : 0))
+  const far = generate(k.dims, ([b, h, t, d]) => pick(k, [b!, h!, t!, d!]) * (isFilled(0, t!) ? 12 : 0.5))
+  const { output } = attend({ q, k: far, v, scale: 1, sink: () => 0, bias: (...at) => broadcastPick(mask, at) })
+  const feeds = { q, k: far, v, mask }
+  return { model: nodeModel(feeds, 'float', 1), feeds, wanted: output }
 }

@@ -19,11 +19,11 @@ struct Work {
   const Task& task;
   Matrix q, k, v, bias;
   int64_t length, columns;  // keys of this batch row; value size rounded up to vectors
-  float *queries, *keys, *values, *line, *scores, *sums, *tops, *weights;
+  float *queries, *keys, *values, *line, *scores, *sums, *tops, *weights, *norms;
 
   OUTEFFHOP_INLINE int64_t floats(const outeffhop_attention& call) {
     const int64_t size = rounded(call.head_size, kLanes), columns = rounded(call.value_size, kLanes);
-    return kQueries * (size + columns + 2) + kKeys * (size + columns + kRows) + kLanes * size;
+    return kQueries * (size + columns + 3) + kKeys * (size + columns + kRows) + kLanes * size;
   }
 };
 
@@ -45,6 +45,7 @@ OUTEFFHOP_INLINE Work work_of(const outeffhop_attention& call, const Task& task,
   work.sums = work.scores + kKeys * kRows;
   work.weights = work.sums + kQueries * columns;
   work.tops = work.weights + kQueries;
+  work.norms = work.tops + kQueries;
   return work;
 }
 
@@ -55,7 +56,7 @@ OUTEFFHOP_INLINE int64_t key_end(const Work& work, int64_t query) {
   return end < 0 ? 0 : end < work.length ? end : work.length;
 }
 
-/** Queries times the scale, kRows at a time with the row innermost; rows that are not there are 0. */
+/** Queries times the scale, kRows at a time with the row innermost, and their lengths; rows that are not there are 0. */
 OUTEFFHOP_INLINE void pack_queries(const Work& work) {
   const int64_t size = work.call.head_size;
   for (int64_t tile = 0; tile < work.task.queries; tile += kRows)
@@ -63,18 +64,30 @@ OUTEFFHOP_INLINE void pack_queries(const Work& work) {
       float* to = work.queries + tile * size + r;
       const bool there = tile + r < work.task.queries;
       if (there) read_row(work.q, work.task.first + tile + r, 0, size, work.line);
-      for (int64_t d = 0; d < size; ++d) to[d * kRows] = there ? work.line[d] * work.call.scale : 0.f;
+      float squares = 0;
+      for (int64_t d = 0; d < size; ++d) {
+        const float x = there ? work.line[d] * work.call.scale : 0.f;
+        to[d * kRows] = x;
+        squares += x * x;
+      }
+      work.norms[tile + r] = __builtin_sqrtf(squares);
     }
 }
 
-/** Keys turned around, kWide at a time with the key innermost. */
-OUTEFFHOP_INLINE void pack_keys(const Work& work, int64_t key, int64_t count) {
+/** Keys turned around, kWide at a time with the key innermost; the length of the longest. */
+OUTEFFHOP_INLINE float pack_keys(const Work& work, int64_t key, int64_t count) {
   const int64_t size = work.call.head_size;
+  Floats most{};
   for (int64_t at = 0; at < count; at += kLanes) {
     const int64_t left = count - at < kLanes ? count - at : kLanes;
     float* panel = work.keys + at / kWide * kWide * size + at % kWide;
-    turn_rows(work.k, key + at, left, size, 1.f, work.line, panel, kWide);
+    turn_rows(work.k, key + at, left, size, work.line, panel, kWide);
+    Floats squares{};
+    for (int64_t d = 0; d < size; ++d) squares += load(panel + d * kWide) * load(panel + d * kWide);
+    // A key that is no number has no length that others could be below.
+    most = squares <= most ? most : squares == squares ? squares : all(-kNothing);
   }
+  return __builtin_sqrtf(largest(most));
 }
 
 struct Values {
@@ -95,10 +108,32 @@ OUTEFFHOP_INLINE Values values_of(const Work& work, int64_t key, int64_t count) 
   return {work.values, work.columns};
 }
 
-/** Puts the bias where scores will be added to it; whether a key is left that it does not mask. */
-OUTEFFHOP_INLINE bool load_bias(const Work& work, int64_t tile, int64_t rows, int64_t key, int64_t count) {
-  const int64_t whole = rounded(count, kLanes);
+/** Keys that are packed, with their values; `norm` is the length of the longest. */
+struct Keys {
+  int64_t first, count;
+  float norm;
+  Values values;
+};
+
+/** The largest of a row, infinity where one is no number. */
+OUTEFFHOP_INLINE float most_of(const float* row, int64_t whole) {
   Floats most = all(kNothing);
+  for (int64_t i = 0; i < whole; i += kLanes) {
+    const Floats x = load(row + i);
+    most = x <= most ? most : x == x ? x : all(-kNothing);
+  }
+  return largest(most);
+}
+
+/**
+ * Puts the bias where scores will be added to it; whether a row may get a weight. That it gets none is certain where the bias
+ * masks every key, or where no score of a query and a key of these lengths comes near the largest of the row so far: with a
+ * margin for rounding, `exponential` is 0 there.
+ */
+OUTEFFHOP_INLINE bool load_bias(const Work& work, int64_t tile, int64_t rows, int64_t key, int64_t count, float key_norm) {
+  const int64_t whole = rounded(count, kLanes);
+  bool weighs = false;
+  float most = kNothing;
   for (int64_t r = 0; r < rows; ++r) {
     float* row = work.scores + r * kKeys;
     if (r > 0 && work.bias.row == 0)
@@ -106,13 +141,12 @@ OUTEFFHOP_INLINE bool load_bias(const Work& work, int64_t tile, int64_t rows, in
     else {
       read_row(work.bias, work.task.first + tile + r, key, count, row);
       for (int64_t i = count; i < whole; ++i) row[i] = kNothing;
+      most = most_of(row, whole);
     }
-    for (int64_t i = 0; i < whole; i += kLanes) {
-      const Floats x = load(row + i);
-      most = x > kNothing ? x : x == x ? most : all(0.f);
-    }
+    const float reach = 1.001f * work.norms[tile + r] * key_norm;
+    weighs = weighs || !(most == kNothing || most + reach < work.tops[tile + r] - 90.f);
   }
-  return largest(most) > kNothing;
+  return weighs;
 }
 
 /** kR rows of one product, two vectors of columns at a time. `panel` is how far on the next two are in `b`. */
@@ -161,19 +195,20 @@ OUTEFFHOP_INLINE void weigh_row(const Work& work, float* scores, int64_t query, 
 
 /** kR or fewer queries, from `tile` on, over the keys that are packed. */
 template <int kR>
-OUTEFFHOP_INLINE void attend_tile(const Work& work, int64_t tile, int64_t rows, int64_t key, int64_t count, Values values) {
+OUTEFFHOP_INLINE void attend_tile(const Work& work, int64_t tile, int64_t rows, const Keys& keys) {
+  const int64_t key = keys.first, count = keys.count;
   const int64_t end = key_end(work, tile + rows - 1) - key;
   const int64_t seen = end < count ? end : count;
   if (seen <= 0) return;
   const bool biased = work.call.bias != nullptr;
-  if (biased && !load_bias(work, tile, rows, key, seen)) return;
+  if (biased && !load_bias(work, tile, rows, key, seen, keys.norm)) return;
   score<kR>(work, tile, seen, biased);
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t own = key_end(work, tile + r) - key;
     const int64_t most = own < 0 ? 0 : own < seen ? own : seen;
     weigh_row(work, work.scores + r * kKeys, tile + r, most, rounded(seen, kLanes));
   }
-  add_values<kR>(work, tile, values, seen);
+  add_values<kR>(work, tile, keys.values, seen);
 }
 
 OUTEFFHOP_INLINE void write_row(const Work& work, int64_t query, float sink) {
@@ -190,11 +225,11 @@ OUTEFFHOP_INLINE void write_row(const Work& work, int64_t query, float sink) {
 }
 
 /** The tile may be of few queries: a last one, or all there are. */
-void attend_rows(const Work& work, int64_t tile, int64_t key, int64_t count, Values values) {
+void attend_rows(const Work& work, int64_t tile, const Keys& keys) {
   const int64_t left = work.task.queries - tile, rows = left < kRows ? left : kRows;
-  if (rows == 1) return attend_tile<1>(work, tile, rows, key, count, values);
-  if (rows <= kRows / 3) return attend_tile<kRows / 3>(work, tile, rows, key, count, values);
-  attend_tile<kRows>(work, tile, rows, key, count, values);
+  if (rows == 1) return attend_tile<1>(work, tile, rows, keys);
+  if (rows <= kRows / 3) return attend_tile<kRows / 3>(work, tile, rows, keys);
+  attend_tile<kRows>(work, tile, rows, keys);
 }
 
 void attend(const outeffhop_attention& call, const Task& task, float* scratch) {
@@ -206,9 +241,9 @@ void attend(const outeffhop_attention& call, const Task& task, float* scratch) {
   const int64_t end = key_end(work, task.queries - 1);
   for (int64_t key = 0; key < end; key += kKeys) {
     const int64_t count = end - key < kKeys ? end - key : kKeys;
-    pack_keys(work, key, count);
-    const Values values = values_of(work, key, count);
-    for (int64_t tile = 0; tile < task.queries; tile += kRows) attend_rows(work, tile, key, count, values);
+    const float norm = pack_keys(work, key, count);
+    const Keys keys{key, count, norm, values_of(work, key, count)};
+    for (int64_t tile = 0; tile < task.queries; tile += kRows) attend_rows(work, tile, keys);
   }
   const float sink = call.no_sink ? kNothing : call.sink ? call.sink[task.head] : 0.f;
   for (int64_t query = 0; query < task.queries; ++query) write_row(work, query, sink);

@@ -73,8 +73,8 @@ OUTEFFHOP_INLINE void transpose(Floats (&rows)[kLanes]) {
  * Rows `first` and following of a [rows, size] matrix, turned around: row r, column d at `to[d * pitch + r]`, r up to kLanes.
  * Rows from `count` on are 0. `line` has room for kLanes rows of `size`, rounded up to vectors.
  */
-OUTEFFHOP_INLINE void turn_rows(const Matrix& m, int64_t first, int64_t count, int64_t size, float factor, float* line,
-                                float* to, int64_t pitch) {
+OUTEFFHOP_INLINE void turn_rows(const Matrix& m, int64_t first, int64_t count, int64_t size, float* line, float* to,
+                                int64_t pitch) {
   const int64_t whole = (size + kLanes - 1) / kLanes * kLanes;
   const bool direct = m.type == OUTEFFHOP_FLOAT32 && m.column == 1 && whole == size && count == kLanes;
   const float* from = direct ? static_cast<const float*>(m.data) + first * m.row : line;
@@ -91,7 +91,7 @@ OUTEFFHOP_INLINE void turn_rows(const Matrix& m, int64_t first, int64_t count, i
     for (int r = 0; r < kLanes; ++r) rows[r] = load(from + r * from_row + d);
     transpose(rows);
     const int64_t kept = size - d < kLanes ? size - d : kLanes;
-    for (int64_t i = 0; i < kept; ++i) store(to + (d + i) * pitch, rows[i] * factor);
+    for (int64_t i = 0; i < kept; ++i) store(to + (d + i) * pitch, rows[i]);
   }
 }
 
