@@ -13,7 +13,7 @@
 export type { Contraction, Heads, Policies, Reason, Sink, Site, Step, Verdict, VerdictKind } from './attention/index.ts'
 export { findSites } from './attention/index.ts'
 export type { CalibrateOptions, MergeOptions } from './calibrate.ts'
-export type { CheckOptions, Thresholds } from './check/index.ts'
+export type { CheckOptions, ModelToRecord, Thresholds } from './check/index.ts'
 export type { CompareOptions, ComparePhase } from './compare.ts'
 export type { Config, ConfigEntry, ConvertEntry, QuantizeEntry } from './config/entry.ts'
 export { defineConfig } from './config/entry.ts'

@@ -12,16 +12,23 @@ export interface InputOptions {
   readonly recipe?: string | undefined
 }
 
+export interface InputFiles {
+  readonly files: string[]
+  /** Whether nothing else decides the result: a module that gives samples may read anything. */
+  readonly complete: boolean
+}
+
 /** The files a result is made of: the model, its external data, the data samples are read from, the table. */
 export async function inputFiles(
   path: string,
   { data, dataOptions, calibration, recipe }: InputOptions,
-): Promise<string[]> {
+): Promise<InputFiles> {
   const model = openModel(path)
   try {
-    const samples = data === undefined ? [] : (await openData(data, model, dataOptions)).files
+    const samples = data === undefined ? undefined : await openData(data, model, dataOptions)
     const named = [calibration, recipe].filter((file) => file !== undefined && existsSync(file)) as string[]
-    return [...new Set([path, ...externalFiles(model), ...samples, ...named])]
+    const files = [...new Set([path, ...externalFiles(model), ...(samples?.files ?? []), ...named])]
+    return { files, complete: samples?.manifest.kind !== 'module' }
   } finally {
     closeModel(model)
   }

@@ -1,5 +1,15 @@
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -129,6 +139,85 @@ describe('check without a lock file', () => {
     expect((await run('--update --recipe int8 --quantize int8 model.onnx')).code).toBe(2)
     expect((await run('--update --quantize int8')).err).toContain('no model is named')
   })
+})
+
+describe('check --update beside a config file', () => {
+  const configure = (...entries: object[]) => writeFileSync('outeffhop.config.json', JSON.stringify(entries))
+  const recordedOptions = (name = 'model.onnx') => lock().models[name].options
+
+  it('records every model of it with its settings, flags before them', async () => {
+    writeModel('other.onnx')
+    configure(
+      { model: 'model.onnx', sinks: -2, verify: false, output: 'made/m.onnx', overwrite: true },
+      { model: 'other.onnx' },
+    )
+    expect((await run('--update')).code).toBe(0)
+    expect(recordedOptions()).toEqual({ sink: -2, verify: false })
+    expect(recordedOptions('other.onnx')).toEqual({})
+    expect(existsSync('made')).toBe(false)
+    await run('model.onnx --update --sinks -3')
+    expect(recordedOptions()).toEqual({ sink: -3, verify: false })
+  })
+
+  it('follows a setting that was changed in it, and compares as it was recorded until then', async () => {
+    configure({ model: 'model.onnx', sinks: -2 })
+    await run('--update')
+    configure({ model: 'model.onnx', sinks: -4 })
+    expect((await run('')).code).toBe(0)
+    expect(recordedOptions()).toEqual({ sink: -2 })
+    await run('--update')
+    expect(recordedOptions()).toEqual({ sink: -4 })
+  })
+
+  it('takes the entry for every model only for one that was not recorded, and none with --no-config', async () => {
+    await run('model.onnx --update --sinks -2')
+    configure({ sinks: -5 })
+    writeModel('other.onnx')
+    await run('model.onnx other.onnx --update')
+    expect([recordedOptions(), recordedOptions('other.onnx')]).toEqual([{ sink: -2 }, { sink: -5 }])
+    writeModel('third.onnx')
+    await run('third.onnx --update --no-config')
+    expect(recordedOptions('third.onnx')).toEqual({})
+  })
+
+  it('takes no settings of a conversion for a model that is only quantized', async () => {
+    configure({ model: 'model.onnx', sinks: -5 })
+    const { code, err } = await run('model.onnx --update --recipe weights-int8 --no-cache')
+    expect([code, err]).toEqual([0, ''])
+    expect(lock().models['model.onnx']).toMatchObject({ command: 'quantize', options: { recipe: 'weights-int8' } })
+  })
+
+  it('repeats the choices of a quantized model as that is now', async () => {
+    placeModel(checkModels[1], folder)
+    const made = (recipe: string) =>
+      main(
+        ['quantize', 'vit.onnx', '--recipe', recipe, '-o', 'q.onnx', '--overwrite', '--quiet'],
+        recordedWorld({ env: {} }),
+      )
+    const update = 'vit.onnx --update --recipe q.onnx'
+    for (const recipe of ['weights-int8', 'int8-dynamic']) {
+      expect(await made(recipe)).toBe(0)
+      await run(update)
+      expect(lock().models['vit.onnx'].chosen.recipe).toBe(recipe)
+    }
+  })
+
+  it('searches nothing again where the settings are the recorded ones, and again where flags ask for it', async () => {
+    placeModel(checkModels[1], folder)
+    configure({ command: 'quantize', model: 'vit.onnx', data: 'vit.jsonl', recipe: 'auto' })
+    expect((await run('--update')).code).toBe(0)
+    const { chosen } = lock().models['vit.onnx']
+    const other = { recipe: 'weights-int8', keepFloat: [] }
+    edit((entry) => {
+      entry.chosen = other
+    }, 'vit.onnx')
+    await run('--update')
+    expect(lock().models['vit.onnx'].chosen).toEqual(other)
+    configure({ command: 'quantize', model: 'vit.onnx', data: 'vit.jsonl', recipe: 'auto', prefer: 'size' })
+    expect(await run('--update')).toMatchObject({ code: 0, err: '' })
+    expect(lock().models['vit.onnx'].chosen).not.toEqual(other)
+    expect(chosen.recipe).toMatch(/^int8/)
+  }, 300_000)
 })
 
 describe('a lock file', () => {
@@ -465,7 +554,22 @@ describe('the cache of checks', () => {
       expect(entries()).toHaveLength(1)
       expect((await run('--no-cache')).code).toBe(0)
     })
+
+    it('records what each of several updates at the same time adds', async () => {
+      const names = Array.from({ length: 6 }, (_, i) => `model${i}.onnx`)
+      for (const name of names) writeModel(name)
+      const update = (name: string) => processCode(['check', name, '--update', '--no-verify', '--quiet'])
+      expect(await Promise.all(names.map(update))).toEqual(names.map(() => 0))
+      expect(Object.keys(lock().models)).toEqual(names)
+      expect(readdirSync(folder).filter((name) => name.startsWith('outeffhop'))).toEqual(['outeffhop.lock.json'])
+    })
   })
+
+  it('takes a turn that a process left behind when it died', async () => {
+    writeFileSync('outeffhop.lock.json.turn', '')
+    expect((await run('model.onnx --update --no-verify')).code).toBe(0)
+    expect(existsSync('outeffhop.lock.json.turn')).toBe(false)
+  }, 30_000)
 })
 
 function processCode(words: readonly string[]): Promise<number | null> {

@@ -111,7 +111,8 @@ describe('import url from "./model.onnx?outeffhop"', () => {
     }
   })
 
-  it('in esbuild gives a path that can be loaded and run', async () => {
+  it('in esbuild gives a path that can be loaded and run, with the config file of its working folder', async () => {
+    writeFileSync(join(folder, 'outeffhop.config.json'), '{ "form": "primitives" }')
     await esbuild({
       entryPoints: [entry()],
       bundle: true,
@@ -119,10 +120,12 @@ describe('import url from "./model.onnx?outeffhop"', () => {
       outdir: dist(),
       absWorkingDir: folder,
       logLevel: 'silent',
-      plugins: [outeffhop.esbuild({ config: false })],
+      plugins: [outeffhop.esbuild()],
     })
     const { default: url } = (await import(pathToFileURL(join(dist(), 'main.js')).href)) as { default: string }
     await expectSoftmax1(join(dist(), url))
+    expect(readFileSync(join(dist(), url)).includes('primitives')).toBe(true)
+    expect(readdirSync(join(folder, 'node_modules/.cache/outeffhop-convert'))).toHaveLength(1)
   })
 
   it('in Rolldown gives the URL of an emitted file', async () => {
@@ -156,6 +159,33 @@ describe('a model that is imported', () => {
     writeFileSync(recipe, readFileSync(await vite({ command: 'quantize', recipe: 'weights-int8' })))
     await vite({ command: 'quantize', recipe: 'recipe.onnx' })
     expect(kept()).toBe(4)
+  })
+
+  it('is made each time with samples that a module gives: no file says what those are', async () => {
+    const words = join(folder, 'words.json')
+    writeFileSync(
+      join(folder, 'samples.mjs'),
+      `import { readFileSync } from 'node:fs'
+       export default function* () {
+         for (const ids of JSON.parse(readFileSync(${JSON.stringify(words)}, 'utf8'))) {
+           const all = (value) => [ids.map(() => value)]
+           yield { input_ids: [ids], attention_mask: all(1), token_type_ids: all(0) }
+         }
+       }`,
+    )
+    const quantized = async (...texts: number[][]) => {
+      writeFileSync(words, JSON.stringify(texts))
+      rmSync(dist(), { recursive: true, force: true })
+      const settings = { command: 'quantize', recipe: 'int8', data: join(folder, 'samples.mjs') } as const
+      return readFileSync(await vite({ ...settings, minCosine: 0 }))
+    }
+    const [first, other, again] = [
+      await quantized([3, 4], [5, 6, 7]),
+      await quantized([8, 9, 9], [2, 1]),
+      await quantized([3, 4], [5, 6, 7]),
+    ]
+    expect(Buffer.compare(other, first)).not.toBe(0)
+    expect(Buffer.compare(again, first)).toBe(0)
   })
 
   it('is made once, and again when the model or a setting changes', async () => {

@@ -13,7 +13,7 @@ import type { ConvertSettings, QuantizeSettings } from './settings.ts'
 import { recorded } from './settings.ts'
 import type { Findings } from './subject.ts'
 import { lookAt, searches } from './subject.ts'
-import type { Task } from './tasks.ts'
+import type { ModelToRecord, Task } from './tasks.ts'
 import { tasksOf } from './tasks.ts'
 import type { Thresholds } from './thresholds.ts'
 import { defaultSlack } from './thresholds.ts'
@@ -48,20 +48,28 @@ const checkKinds = {
 /**
  * Makes models again by the options that a lock file has, and compares what comes out with what was recorded: operators,
  * the verdict and form of every softmax, quantized products, errors on data. Without `models`, all entries of the lock file.
+ * With `update`, a model may come with settings of its own, in the place of those of the call.
  *
  * A model that cannot be checked is `failed` in the document, and the others are checked. Throws `check-lock-missing` where
  * nothing was recorded, `usage`, and `interrupted`.
  */
-export async function check(models: readonly string[], options: CheckOptions = {}): Promise<CheckDocument> {
+export async function check(
+  models: readonly (string | ModelToRecord)[],
+  options: CheckOptions = {},
+): Promise<CheckDocument> {
   checkOptions(options, checkKinds)
   const { lock: path = defaultLock, update = false } = options
   const lock = readLock(path)
-  if (lock === undefined && !update) throw checkLockMissing(path, models)
+  if (lock === undefined && !update)
+    throw checkLockMissing(
+      path,
+      models.map((model) => (typeof model === 'string' ? model : model.model)),
+    )
   const tasks = tasksOf(models, lock ?? new Map(), options, path)
   const run = new Run(dirname(path), options)
   const results: CheckedModel[] = []
   for (const task of tasks) results.push(await run.guarded(task))
-  const written = update && run.entries.size > 0 && writeLock(path, run.entries)
+  const written = update && run.entries.size > 0 && (await writeLock(path, run.entries))
   const ok = results.every(({ outcome }) => outcome === 'unchanged' || outcome === 'recorded')
   return { schema: 1, command: 'check', lock: path, written, ok, models: results }
 }

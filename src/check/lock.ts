@@ -1,4 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { setTimeout } from 'node:timers/promises'
 import { checkLockMalformed, checkLockVersion } from '../errors.ts'
 import { placeText } from '../onnx/write/temporary.ts'
 import type { Facts } from './facts.ts'
@@ -47,9 +48,38 @@ export function readLock(path: string): Lock | undefined {
   return new Map(Object.entries(content.models as Record<string, LockEntry>))
 }
 
-/** Puts entries in the place of those of the same names, in one step; the order is that of the names. */
-export function writeLock(path: string, entries: ReadonlyMap<string, LockEntry>): boolean {
-  // Another process may have recorded another model meanwhile.
+/**
+ * Puts entries in the place of those of the same names, in one step; the order is that of the names. Processes that record
+ * at the same time take turns, so that each adds to what the others wrote.
+ */
+export async function writeLock(path: string, entries: ReadonlyMap<string, LockEntry>): Promise<boolean> {
+  const release = await takeTurn(`${path}.turn`)
+  try {
+    return merge(path, entries)
+  } finally {
+    release()
+  }
+}
+
+/** Creates a file that only one process at a time can create. One that is left behind by a process that died is nobody's. */
+async function takeTurn(path: string): Promise<() => void> {
+  for (let waits = 1; ; waits++) {
+    try {
+      closeSync(openSync(path, 'wx'))
+      return () => rmSync(path, { force: true })
+    } catch (error) {
+      // A folder that cannot be written to is said by who writes the lock file itself.
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') return () => {}
+      if (waits % mostWaits === 0) rmSync(path, { force: true })
+      else await setTimeout(waitMs)
+    }
+  }
+}
+
+/** A turn is a few reads and writes of a small file; nobody waits longer than ten seconds for one. */
+const [waitMs, mostWaits] = [5, 2000]
+
+function merge(path: string, entries: ReadonlyMap<string, LockEntry>): boolean {
   const all = new Map([...(readLock(path) ?? []), ...entries])
   const models = Object.fromEntries([...all].sort(([a], [b]) => (a < b ? -1 : 1)))
   const text = lockText({ lockfile: version, models })

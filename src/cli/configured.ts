@@ -17,8 +17,8 @@ interface Job {
   readonly command: Command
   readonly model: string | undefined
   readonly settings: ReadonlyMap<string, Setting>
-  /** The config file that has settings of it. */
-  readonly config: string | undefined
+  /** The config file that has settings of it; for a command without settings there, what was asked for. */
+  readonly config: string | false | undefined
 }
 
 /** What was asked for: the words, the command they mean, and whether they name it. */
@@ -49,7 +49,7 @@ async function jobsOf({ argv, command, given, commands }: Asked, { world: { env 
     config: entry?.path,
   })
   const configurable = command.usage.some((words) => words.includes('[model]'))
-  if (!configurable) return [job(command, model, undefined)]
+  if (!configurable) return [{ ...job(command, model, undefined), config: given.config as string | false | undefined }]
   const entries = await entriesOf(given)
   if (model !== undefined) {
     return [job(command, model, entryOf(model, nameOf(command) as ConfigurableCommand, entries))]
@@ -64,7 +64,8 @@ async function jobsOf({ argv, command, given, commands }: Asked, { world: { env 
   throw noModel()
 }
 
-async function entriesOf({ config }: Given): Promise<LoadedEntry[]> {
+/** What the config file says, by the flag or found; nothing where the flag says that none is to be read. */
+export async function entriesOf({ config }: Given): Promise<LoadedEntry[]> {
   if (config === false) return []
   const path = (config as string | undefined) ?? findConfig('')
   return path === undefined ? [] : loadConfig(path)

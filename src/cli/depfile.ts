@@ -16,7 +16,7 @@ export async function writeDepfile(
 ): Promise<void> {
   if (depfile === undefined || files.length === 0) return
   const [{ inputFiles }, { placeText }] = await Promise.all([import('../input-files.ts'), import('../emit/index.ts')])
-  const inputs = await inputFiles(model, options)
+  const { files: inputs } = await inputFiles(model, options)
   if (typeof config === 'string') inputs.push(config)
   placeText(depfile, `${files.map(({ path }) => escaped(path)).join(' ')}: ${inputs.map(escaped).join(' \\\n  ')}\n`)
 }

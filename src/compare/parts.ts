@@ -14,6 +14,8 @@ export function giveOut(model: Model, wanted: readonly { readonly name: string; 
     return value
   })
   graph.setOutputs(values)
+  // What comes behind them need not be run.
+  removeDead([...graph.nodes()])
 }
 
 /** Makes a model give out the shapes of values of its main graph; gives the names of the outputs, in order. */

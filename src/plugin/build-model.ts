@@ -24,17 +24,18 @@ export interface BuiltModel {
 }
 
 /**
- * Converts or quantizes a model, unless the same was made before from the same bytes by the same program. The result is one
- * file; external data is taken into it.
+ * Converts or quantizes a model, unless the same was made before from the same bytes by the same program; with samples that
+ * a module gives it is made each time. The result is one file; external data is taken into it.
  */
 export async function buildModel(request: BuildRequest): Promise<BuiltModel> {
   const { command, settings, options, run } = planOf(request)
-  const inputs = await inputFiles(request.model, options)
+  const { files: inputs, complete } = await inputFiles(request.model, options)
   const files = await Promise.all(inputs.map((path) => hashOfFile(path)))
   const key = keyOf({ program: programOf(), command, settings: Object.fromEntries(settings), files })
   const configs = request.entries.map((entry) => entry.path).filter((file) => existsSync(file))
   const path = join(request.folder, `${basename(request.model, '.onnx')}.${key.slice(0, 12)}.onnx`)
-  if (!existsSync(path)) {
+  if (!complete) await make(path)
+  else if (!existsSync(path)) {
     const store = new Store(request.cache)
     const kept = await store.get(key)
     if (kept?.files.model === undefined || !placed(kept.files.model, path)) await make(path)

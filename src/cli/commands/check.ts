@@ -1,15 +1,18 @@
 import { appendFileSync } from 'node:fs'
 import { relative, resolve, sep } from 'node:path'
-import type { CheckOptions, Thresholds } from '../../check/index.ts'
+import type { CheckOptions, ModelToRecord, Thresholds } from '../../check/index.ts'
 import { convertFlags, convertOptions } from '../../config/convert-flags.ts'
 import type { FlagTable } from '../../config/flag.ts'
 import { grouped, variableOf } from '../../config/flag.ts'
 import { cacheDirFlag } from '../../config/flags.ts'
+import type { LoadedEntry } from '../../config/index.ts'
+import { configurable, entryOf, settle } from '../../config/index.ts'
 import { quantizeFlags, quantizeOptions } from '../../config/quantize-flags.ts'
 import { exitCodes, usage } from '../../errors.ts'
 import type { CheckDocument } from '../../report/index.ts'
 import type { Arguments } from '../command.ts'
 import { defineCommand } from '../command.ts'
+import { entriesOf } from '../configured.ts'
 import { progressOn } from '../progress.ts'
 import { printJson } from '../results.ts'
 import { paintFor } from '../terminal.ts'
@@ -65,7 +68,7 @@ export const checkCommand = defineCommand({
       },
     }
     try {
-      const document = await check((args.models ?? []).map(String), options)
+      const document = await check(await modelsOf(args), options)
       progress.end()
       await print(document, args, world)
       await tellCi(document, args, world)
@@ -75,6 +78,44 @@ export const checkCommand = defineCommand({
     }
   },
 })
+
+/**
+ * The models of a call. With --update a config file says how they are made, flags before it: the entry that names a model,
+ * or the one for every model where the lock file does not have it yet. Without names, all models of the config file.
+ */
+async function modelsOf(args: Given): Promise<(string | ModelToRecord)[]> {
+  const models = (args.models ?? []).map(String)
+  if (!args.update) return models
+  const entries = await entriesOf(args)
+  const { defaultLock, readLock } = await import('../../check/index.ts')
+  const lock = readLock(args.lock ?? defaultLock)
+  const asked = Object.keys(makingFlags).filter((name) => args[name as keyof Given] !== undefined)
+  const listed = models.length > 0 ? models : entries.flatMap(({ model }) => (model ? [relative('', model)] : []))
+  return [...new Set(listed)].map((model) => {
+    const both = (['convert', 'quantize'] as const)
+      .filter((command) => asked.every((name) => name in configurable[command]))
+      .map((command) => entryOf(model, command, entries))
+    const entry = both.find((one) => one?.model !== undefined) ?? (lock?.has(model) ? undefined : (both[0] ?? both[1]))
+    return entry ? { model, ...entryOptions(args, entry) } : model
+  })
+}
+
+/** How an entry of a config file and flags before it make a model. */
+function entryOptions(args: Given, entry: LoadedEntry): Omit<ModelToRecord, 'model'> {
+  const { command } = entry
+  const own = Object.fromEntries(Object.entries(args).filter(([name]) => name in configurable[command]))
+  const settled = settle(configurable[command], { given: own, env: {}, entries: [entry] })
+  const values = Object.fromEntries(Array.from(settled, ([name, { value }]) => [name, value]))
+  const making = without(values as Given & Record<(typeof elsewhere)[number], unknown>, elsewhere)
+  return command === 'convert'
+    ? { convert: compact(convertOptions(withoutIdle(making))) }
+    : { quantize: compact(quantizeOptions(making)) }
+}
+
+/** Without quantization the least cosine is a threshold only. */
+function withoutIdle<A extends Partial<Given>>(args: A): A {
+  return args.quantize === undefined ? { ...args, 'min-cosine': undefined } : args
+}
 
 /** What is asked to be recorded; data alone says where the data is. */
 function makingOptions(args: Given): Pick<CheckOptions, 'convert' | 'quantize' | 'data'> {
@@ -86,8 +127,7 @@ function makingOptions(args: Given): Pick<CheckOptions, 'convert' | 'quantize' |
     return { quantize: compact(quantizeOptions(args)) }
   }
   if (args.recipe !== undefined) throw usage('--recipe only quantizes, and --quantize converts too: give one of them')
-  // Without quantization it is a threshold only.
-  const convert = compact(convertOptions(quantize === undefined ? { ...args, 'min-cosine': undefined } : args))
+  const convert = compact(convertOptions(withoutIdle(args)))
   if (Object.keys(convert).length === 0) return {}
   return data !== undefined && Object.keys(convert).length === 1 ? { data } : { convert }
 }
