@@ -44,6 +44,12 @@ let folder = ''
 const ours = new Map<string, (method: RangeMethod) => Range>()
 let theirs: Record<'MinMax' | 'Percentile' | 'Entropy', Record<string, readonly [number, number]>>
 
+function rangeOf(name: string, method: RangeMethod): Range {
+  const rangeBy = ours.get(name)
+  if (!rangeBy) throw new Error(`"${name}" was not observed`)
+  return rangeBy(method)
+}
+
 describe.skipIf(!canRun)("ranges of the same values on the same data by ONNX Runtime's calibrators", () => {
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'outeffhop-peer-calibrators-'))
@@ -78,8 +84,8 @@ describe.skipIf(!canRun)("ranges of the same values on the same data by ONNX Run
   })
   afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-  it.each(['x', 'r'])('are those of min-max for %s, to the bit', (name) => {
-    const { min, max } = ours.get(name)?.('min-max') as Range
+  it.each(['x', 'r'])('are those of min-max for %s, to a millionth', (name) => {
+    const { min, max } = rangeOf(name, 'min-max')
     const [low, high] = theirs.MinMax[name] as readonly [number, number]
     // Theirs is of a graph with other kernels, which may add in another order.
     expect(Math.abs(min - low)).toBeLessThanOrEqual(1e-6 * Math.abs(low))
@@ -87,9 +93,9 @@ describe.skipIf(!canRun)("ranges of the same values on the same data by ONNX Run
   })
 
   it.each(['x', 'r'])('are those of a percentile for %s, up to a bin of theirs and one of ours', (name) => {
-    const { min, max } = ours.get(name)?.({ percentile: 99.9 }) as Range
+    const { min, max } = rangeOf(name, { percentile: 99.9 })
     const [low, high] = theirs.Percentile[name] as readonly [number, number]
-    const extremes = ours.get(name)?.('min-max') as Range
+    const extremes = rangeOf(name, 'min-max')
     const bin = (2 * Math.max(-extremes.min, extremes.max)) / 4096
     expect(Math.abs(min - low)).toBeLessThan(2 * bin)
     expect(Math.abs(max - high)).toBeLessThan(2 * bin)
@@ -98,10 +104,9 @@ describe.skipIf(!canRun)("ranges of the same values on the same data by ONNX Run
 
   // Theirs leaves what is left over of a division by levels out of the last level, so thresholds are not the same.
   it.each(['x', 'r'])('clip what is far out of %s by entropy, as theirs do, and hold nine of ten', (name) => {
-    const rangeBy = ours.get(name) as (method: RangeMethod) => Range
-    const [{ max }, { max: extreme }] = [rangeBy('entropy'), rangeBy('min-max')]
+    const [{ max }, { max: extreme }] = [rangeOf(name, 'entropy'), rangeOf(name, 'min-max')]
     expect(max).toBeLessThan(0.7 * extreme)
     expect(theirs.Entropy[name]?.[1]).toBeLessThan(0.7 * extreme)
-    expect(max).toBeGreaterThan(rangeBy({ percentile: 90 }).max)
+    expect(max).toBeGreaterThan(rangeOf(name, { percentile: 90 }).max)
   })
 })

@@ -96,6 +96,8 @@ describe('the fewest products in float', () => {
     const measure = async (names: readonly string[]) => noises.slice(names.length).reduce((a, b) => a + b, 0) * 1.3
     expect((await fewestInFloat(ranked, 5, measure)).names).toEqual(['p0', 'p1'])
     expect((await fewestInFloat(ranked, 100, measure)).names).toEqual([])
+    expect((await fewestInFloat(ranked, 5, measure, 2)).names).toEqual(['p0', 'p1'])
+    await expect(fewestInFloat(ranked, 5, measure, 1)).rejects.toMatchObject({ code: 'quantization-drop' })
     await expect(fewestInFloat(ranked, 1e-9, measure)).rejects.toMatchObject({ code: 'quantization-drop' })
   })
 })
@@ -141,6 +143,55 @@ describe.skipIf(!canRun)('--recipe auto', () => {
     const both = quantize(path, { ...options, data, recipe: 'auto', alpha: 0.6 })
     await expect(both).rejects.toMatchObject({ code: 'usage' })
     await expect(quantize(path, { ...options, data, recipe: 'int8-plane' })).rejects.toMatchObject({ code: 'usage' })
+  })
+})
+
+/** Eight products in a row; the first reads rows of which one is 10 000 times as large as the others, the rest normalised ones. */
+function massiveModel(): string {
+  const next = random(3)
+  const steps = Array.from({ length: 7 }, (_, i) => {
+    const [input, output] = [i === 0 ? 'n0' : `t${i}`, i === 6 ? 'y' : `t${i + 1}`]
+    return `[p${i + 1}] m${i + 1} = MatMul (${input}, w${i + 1})  ${output} = Tanh (m${i + 1})`
+  })
+  const weights = Array.from({ length: 8 }, (_, i) => `float[${size},${size}] w${i} = ...`)
+  const text = `<ir_version: 8, opset_import: ["" : 17]>
+    block (float[B,S,${size}] residual) => (float[B,S,${size}] y) <float[${size}] gamma = ..., ${weights.join(', ')}>
+    { [massive] m0 = MatMul (residual, w0)  n0 = LayerNormalization <axis: int = -1> (m0, gamma)  ${steps.join('  ')} }`
+  const fill = ({ name, dtype, dims }: Pick<Tensor, 'name' | 'dtype' | 'dims'>) => {
+    const count = dims.reduce((a, b) => a * b, 1)
+    return Tensor.of(
+      dtype,
+      dims,
+      Array.from({ length: count }, () => (name === 'gamma' ? 1 : 1.2 * next() - 0.6)),
+      name,
+    )
+  }
+  writeFileSync(path, modelToBytes(parseModel(text, { fill })))
+  const row = (_: unknown, i: number) =>
+    Array.from({ length: size }, () => Number(((2 * next() - 1) * (i === 2 ? 1e4 : 1)).toFixed(4)))
+  const sample = () => JSON.stringify({ residual: [Array.from({ length: 6 }, row)] })
+  writeFileSync(data, Array.from({ length: 24 }, sample).join('\n'))
+  return path
+}
+
+describe.skipIf(!canRun)('where every recipe loses too much', () => {
+  it('the few products that are to blame stay in float, and that is said; asked for int8, the result is refused', async () => {
+    const model = massiveModel()
+    const document = await quantize(model, { data, output: outputOf('few.onnx') })
+    expect(document.quantization.choice).toMatchObject({ by: 'searched', keepFloat: ['massive'] })
+    expect(document.quantization.quantized).toBe(7)
+    expect(document.quantization.quality?.cosineMean).toBeGreaterThan(0.95)
+    expect(document.warnings).toContainEqual({
+      code: 'some-float',
+      message: '1 of 8 products stay in float to meet the target',
+    })
+    const asked = quantize(model, { data, recipe: 'int8', output: outputOf('asked.onnx') })
+    await expect(asked).rejects.toMatchObject({ code: 'quantization-unlike' })
+  })
+
+  it('none stay in float where a quarter of them would not do', async () => {
+    const refused = quantize(massiveModel(), { data, minCosine: 0.9999999, output: outputOf('none.onnx') })
+    await expect(refused).rejects.toMatchObject({ code: 'quantization-unlike' })
   })
 })
 
