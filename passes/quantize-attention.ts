@@ -21,7 +21,7 @@ export const quantizeAttention = definePass({
   run(model, { quantization, sites, facts, report }) {
     if (quantization?.settings.recipe !== 'fp8' || quantization.settings.explicit === undefined) return 0
     const found = sites
-      .filter((site) => site.graph === model.graph && site.scores.length > 0)
+      .filter((site) => site.graph === model.graph && kinds.has(site.verdict.kind) && site.input !== undefined)
       .map((site) => (model.opset < float8Opset ? tooOld : operandsOf(site, quantization, facts)))
     const made = found.filter((operands) => typeof operands !== 'string')
     for (const operand of made.flat()) insert(operand, quantization)
@@ -32,6 +32,8 @@ export const quantizeAttention = definePass({
     return made.length
   },
 })
+
+const kinds = new Set(['attention', 'already-softmax1'])
 
 const tooOld = `float8 needs opset ${float8Opset}`
 
@@ -51,7 +53,8 @@ function operandsOf(site: Site, quantization: Quantization, facts: Facts): reado
   const single = score && value && scores.length + values.length === 0
   if (!single || site.node.op !== 'Softmax' || score.node.op !== 'MatMul' || value.node.op !== 'MatMul')
     return 'it is not one Softmax between two MatMul'
-  if (value.node.input(value.otherInput) !== site.output) return 'something is between its softmax and the values'
+  const reached = value.node.input(value.otherInput) as Value
+  if (!isPassedOn(site.output, reached)) return 'something is between its softmax and the values'
   if (explicit === dtypes.float) return 'kernels for float8 want --float16 or --bfloat16 around them'
   if (alpha !== undefined) return 'outliers were moved through its values after they were calibrated'
   if (keep(site.node.label)) return 'it was asked to stay'
@@ -61,8 +64,7 @@ function operandsOf(site: Site, quantization: Quantization, facts: Facts): reado
   for (const { node, otherInput, dataInput } of [score, value])
     for (const port of [otherInput, dataInput]) {
       const read = node.input(port) as Value
-      const affine =
-        read === site.output ? probabilities(explicit ?? dtypes.float) : affineOf(read, quantization, facts)
+      const affine = read === reached ? probabilities(explicit ?? dtypes.float) : affineOf(read, quantization, facts)
       if (!affine) return `"${read.name}" was not calibrated; calibrate with --all`
       operands.push({ node, port, value: read, affine })
     }
@@ -92,6 +94,13 @@ function sizeObjection({ node, dataInput, otherInput }: Contraction, facts: Fact
   if (typeof queries !== 'number' || typeof keys !== 'number')
     return 'kernels for float8 want lengths that the model states, and its lengths are dynamic'
   return keys < fewestKeys ? `kernels for float8 want at least ${fewestKeys} keys` : undefined
+}
+
+/** Whether a value is another one, or a cast of it. */
+function isPassedOn(from: Value, to: Value): boolean {
+  let at: Value | undefined = to
+  while (at && at !== from && (at.producer?.op === 'Cast' || at.producer?.op === 'Identity')) at = at.producer.input(0)
+  return at === from
 }
 
 function probabilities(dtype: number): Affine {

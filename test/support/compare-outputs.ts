@@ -1,7 +1,7 @@
 import type { Model, Tensor } from '../../src/ir/index.ts'
 import { dtypes, isFloat } from '../../src/ir/index.ts'
 import { modelToBytes } from '../../src/onnx/index.ts'
-import type { Sizes } from '../../src/runtime/index.ts'
+import type { SessionOptions, Sizes } from '../../src/runtime/index.ts'
 import { generateFeeds, openSession } from '../../src/runtime/index.ts'
 
 type Outputs = Readonly<Record<string, Tensor>>
@@ -11,11 +11,12 @@ export async function runBoth(
   before: Model,
   after: Model,
   sizes: Sizes,
+  optimization: SessionOptions['optimization'] = 'all',
 ): Promise<readonly [Outputs, Outputs] | string> {
   const { feeds, refused } = generateFeeds(before, sizes, 7)
   if (refused !== undefined) return refused
   const run = async (model: Model): Promise<Outputs> => {
-    const session = await openSession(modelToBytes(model), { threads: 1 })
+    const session = await openSession(modelToBytes(model), { threads: 1, optimization })
     try {
       return await session.run(feeds)
     } finally {
