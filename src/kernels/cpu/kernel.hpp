@@ -15,6 +15,8 @@ OUTEFFHOP_INLINE int64_t rounded(int64_t size, int64_t step) { return (size + st
 
 /** The scratch memory of a task, and what it is about. */
 struct Work {
+  Work(const outeffhop_attention& call, const Task& task) : call(call), task(task) {}
+
   const outeffhop_attention& call;
   const Task& task;
   Matrix q, k, v, bias;
@@ -30,10 +32,11 @@ struct Work {
 OUTEFFHOP_INLINE Work work_of(const outeffhop_attention& call, const Task& task, float* scratch) {
   const int64_t kv_head = task.head / (call.heads / call.kv_heads), b = task.batch;
   const int64_t size = rounded(call.head_size, kLanes), columns = rounded(call.value_size, kLanes);
-  Work work{call, task, Matrix::of(call.q, call.type, call.q_strides, b, task.head),
-            Matrix::of(call.k, call.type, call.k_strides, b, kv_head),
-            Matrix::of(call.v, call.type, call.v_strides, b, kv_head),
-            Matrix::of(call.bias, call.bias_type, call.bias_strides, b, task.head)};
+  Work work(call, task);
+  work.q = Matrix::of(call.q, call.type, call.q_strides, b, task.head);
+  work.k = Matrix::of(call.k, call.type, call.k_strides, b, kv_head);
+  work.v = Matrix::of(call.v, call.type, call.v_strides, b, kv_head);
+  work.bias = Matrix::of(call.bias, call.bias_type, call.bias_strides, b, task.head);
   work.length = call.key_lengths ? call.key_lengths[b] : call.keys;
   if (work.length > call.keys) work.length = call.keys;
   work.columns = columns;

@@ -23,8 +23,11 @@ namespace {
 
 bool anywhere() { return true; }
 #if OUTEFFHOP_X86
-bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-bool has_avx512() { return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && has_avx2(); }
+bool has_avx2() {
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+bool has_avx512() { return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl"); }
 #endif
 
 }  // namespace
@@ -39,7 +42,7 @@ const Kernel kernels[] = {
 const int kernel_count = int(sizeof kernels / sizeof *kernels);
 
 const Kernel& best_kernel() {
-  static const Kernel& best = [] () -> const Kernel& {
+  static const Kernel& best = []() -> const Kernel& {
     const Kernel* kernel = kernels;
     while (!kernel->runs_here()) ++kernel;
     return *kernel;

@@ -51,9 +51,15 @@ OUTEFFHOP_INLINE void write(void* data, outeffhop_type type, int64_t at, float v
 
 /** kLanes rows of kLanes floats, in place: row i becomes column i. */
 OUTEFFHOP_INLINE void transpose(Floats (&rows)[kLanes]) {
+#if defined(__clang__)
+  Floats turned[kLanes];  // it has no shuffles by a mask that is computed
+  for (int i = 0; i < kLanes; ++i)
+    for (int j = 0; j < kLanes; ++j) turned[j][i] = rows[i][j];
+  for (int i = 0; i < kLanes; ++i) rows[i] = turned[i];
+#else
 #pragma GCC unroll 4
   for (int half = kLanes / 2; half > 0; half /= 2) {
-    Ints low, high;  // blocks of `half` by `half` change places across the diagonal
+    Ints low{}, high{};  // blocks of `half` by `half` change places across the diagonal
 #pragma GCC unroll 16
     for (int i = 0; i < kLanes; ++i) {
       low[i] = i & half ? kLanes + i - half : i;
@@ -67,6 +73,7 @@ OUTEFFHOP_INLINE void transpose(Floats (&rows)[kLanes]) {
       rows[i + half] = __builtin_shuffle(a, b, high);
     }
   }
+#endif
 }
 
 /**
