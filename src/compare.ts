@@ -10,6 +10,7 @@ import {
   compareLayers,
   compareModels,
   defaultTolerance,
+  idleTop1,
   isConverted,
   precisionOf,
   toleranceFor,
@@ -81,10 +82,11 @@ async function compareOpened([first, a]: Opened, [second, b]: Opened, options: C
   const data = await openData(options.data, a, options)
   const precision = coarser(precisionOf(a), precisionOf(b))
   const usual = defaultTolerance(precision, isConverted(a) !== isConverted(b))
-  const toleranceOf = (name: string) => toleranceFor(name, tolerances, usual)
+  const ofOutput = ({ name, agreement }: OutputSimilarity) =>
+    toleranceFor(name, tolerances, usual, agreement !== undefined)
   const outputs = await compareModels(first, second, data.samples(), {
     ...{ timed: options.bench, top: options.top, signal },
-    within: (name) => withinOf(toleranceOf(name)),
+    within: (name) => withinOf(toleranceFor(name, tolerances, usual)),
     onProgress: (done) => onProgress?.('comparing outputs', done, data.size),
   })
   const layers = options.layers
@@ -94,10 +96,10 @@ async function compareOpened([first, a]: Opened, [second, b]: Opened, options: C
         onProgress: (done, total) => onProgress?.('comparing tensors', done, total),
       })
     : undefined
-  const broken = brokenOf(outputs, toleranceOf)
+  const broken = [...brokenOf(outputs, ofOutput), ...idleTop1(outputs.outputs, tolerances)]
   return documentOf({
     models: [await describeModel(a, {}), await describeModel(b, {})],
-    ...{ outputs, toleranceOf, precision, data, broken, layers },
+    ...{ outputs, ofOutput, precision, data, broken, layers },
     outliers: (options.outliers ?? true) ? await outliersOfBoth(a, b, data, options) : null,
   })
 }
@@ -105,7 +107,7 @@ async function compareOpened([first, a]: Opened, [second, b]: Opened, options: C
 interface Facts {
   readonly models: readonly [ComparisonDocument['model'], ComparisonDocument['model']]
   readonly outputs: Comparison
-  readonly toleranceOf: (name: string) => Tolerance
+  readonly ofOutput: (output: OutputSimilarity) => Tolerance
   readonly precision: Precision
   readonly data: DataSource
   readonly broken: readonly Broken[]
@@ -114,9 +116,9 @@ interface Facts {
 }
 
 function documentOf(facts: Facts): ComparisonDocument {
-  const { models, outputs, toleranceOf, data, layers } = facts
-  const entry = (output: OutputSimilarity) => outputEntry(output, toleranceOf(output.name), false)
-  const integer = (output: OutputSimilarity) => outputEntry(output, toleranceOf(output.name), true)
+  const { models, outputs, ofOutput, data, layers } = facts
+  const entry = (output: OutputSimilarity) => outputEntry(output, ofOutput(output), false)
+  const integer = (output: OutputSimilarity) => outputEntry(output, ofOutput(output), true)
   return {
     ...{ schema: 1, command: 'compare', model: models[0], other: models[1], samples: outputs.samples },
     data: { hash: data.manifest.hash, synthetic: data.manifest.synthetic },
@@ -135,12 +137,12 @@ function documentOf(facts: Facts): ComparisonDocument {
   }
 }
 
-function brokenOf(comparison: Comparison, toleranceOf: (name: string) => Tolerance): Broken[] {
+function brokenOf(comparison: Comparison, ofOutput: (output: OutputSimilarity) => Tolerance): Broken[] {
   const missing = comparison.uncompared.filter(({ reason }) => reason.startsWith('the second'))
   return [
     ...missing.map(({ name }) => ({ output: name, kind: 'missing', limit: 0, actual: 0 }) as const),
-    ...comparison.outputs.flatMap((output) => brokenBy(output, toleranceOf(output.name))),
-    ...comparison.integers.flatMap((output) => brokenByIntegers(output, toleranceOf(output.name))),
+    ...comparison.outputs.flatMap((output) => brokenBy(output, ofOutput(output))),
+    ...comparison.integers.flatMap((output) => brokenByIntegers(output, ofOutput(output))),
   ]
 }
 

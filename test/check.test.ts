@@ -187,6 +187,21 @@ describe('check --update beside a config file', () => {
     expect(lock().models['model.onnx']).toMatchObject({ command: 'quantize', options: { recipe: 'weights-int8' } })
   })
 
+  it('repeats the choices of a quantized model as that is now', async () => {
+    placeModel(checkModels[1], folder)
+    const made = (recipe: string) =>
+      main(
+        ['quantize', 'vit.onnx', '--recipe', recipe, '-o', 'q.onnx', '--overwrite', '--quiet'],
+        recordedWorld({ env: {} }),
+      )
+    const update = 'vit.onnx --update --recipe q.onnx'
+    for (const recipe of ['weights-int8', 'int8-dynamic']) {
+      expect(await made(recipe)).toBe(0)
+      await run(update)
+      expect(lock().models['vit.onnx'].chosen.recipe).toBe(recipe)
+    }
+  })
+
   it('searches nothing again where the settings are the recorded ones, and again where flags ask for it', async () => {
     placeModel(checkModels[1], folder)
     configure({ command: 'quantize', model: 'vit.onnx', data: 'vit.jsonl', recipe: 'auto' })

@@ -90,6 +90,19 @@ describe('measures', () => {
     expect(distanceOf([1, 2], [1, Number.NaN]).notFinite).toBe(1)
     expect(distanceOf([1, 7e4], [1, Number.POSITIVE_INFINITY]).notFinite).toBe(1)
     expect(distanceOf([3, 3, 0.5], [3, 3, hidden]).noise).toBeCloseTo(4 * 9)
+    const { NaN: none, POSITIVE_INFINITY: infinite } = Number
+    for (const [a, b] of [
+      [none, 0],
+      [infinite, 2],
+      [infinite, -infinite],
+      [infinite, none],
+    ] as const) {
+      expect(distanceOf([1, a], [1, b])).toMatchObject({ notFinite: 1, neither: 0 })
+      expect(distanceOf([1, b], [1, a])).toMatchObject({ notFinite: 1, neither: 0, outside: 0 })
+    }
+    expect(distanceOf([1, infinite], [1, infinite])).toMatchObject({ notFinite: 0, neither: 0, count: 1 })
+    expect(distanceOf([1, none], [1, none])).toMatchObject({ notFinite: 0, neither: 1, count: 1 })
+    expect(distanceOf([1, none], [1, 2], { atol: 1, rtol: 0 }).outside).toBe(1)
   })
 
   it('count an element outside where neither of the two tolerances holds', () => {
@@ -196,6 +209,48 @@ describe.runIf(canRun)('compare', () => {
     })
     expect(other.code).toBe(2)
     expect((await run('compare', a, a)).code).toBe(2)
+  })
+
+  it('does not pass an output that is no number in one of the models, whichever it is, nor one that is none in both', async () => {
+    const text = (op: string) =>
+      parseModel(`<ir_version: 8, opset_import: ["" : 17]> g (float[1,3] x) => (float[1,3] y) { y = ${op} (x) }`)
+    const [root, size] = [await written('root.onnx', text('Sqrt')), await written('size.onnx', text('Abs'))]
+    // One of the three numbers is negative.
+    const compared = async (a: string, b: string) =>
+      JSON.parse((await run('compare', a, b, '--data', lines(), '--no-outliers', '--json', '--min-cosine', '-1')).out)
+    for (const [a, b] of [
+      [root, size],
+      [size, root],
+    ] as const) {
+      const { ok, outputs, broken } = await compared(a, b)
+      expect([ok, outputs[0].identical]).toEqual([false, false])
+      expect(broken).toEqual([
+        { output: 'y', kind: 'finite', message: '"y" has 5 elements that are no number in one of the models only' },
+      ])
+    }
+    expect(await compared(root, root)).toMatchObject({ ok: true, outputs: [{ identical: true }] })
+    const none = await written('none.onnx', text('Log'))
+    const path = join(folder, 'negative.jsonl')
+    writeFileSync(path, '{"x":[[-1,-2,-3]]}\n')
+    const { out, code } = await run('compare', none, none, '--data', path, '--no-outliers')
+    expect([code, out]).toEqual([1, expect.stringContaining('"y" has no number in either model')])
+    expect(out).not.toContain('identical')
+  })
+
+  it('does not pass a least share of best classes where no output is a distribution, and keeps what is usual beside one', async () => {
+    const text = (op: string) =>
+      parseModel(`<ir_version: 8, opset_import: ["" : 17]> g (float[1,3] x) => (float[1,3] y) { y = ${op} (x) }`)
+    const [a, b] = [await written('abs.onnx', text('Abs')), await written('neg.onnx', text('Neg'))]
+    const idle = await run('compare', a, a, '--data', lines(), '--no-outliers', '--min-top1', '0.99')
+    expect([idle.code, idle.out]).toEqual([1, expect.stringContaining('"y" is no distribution over classes')])
+    expect((await run('compare', a, b, '--data', lines(), '--no-outliers', '--min-top1', '0')).code).toBe(1)
+    const both = (factor: string) =>
+      parseModel(`<ir_version: 8, opset_import: ["" : 17]> g (float[1,3] x) => (float[1,3] probs, float[1,3] y)
+        <float c = {${factor}}> { probs = Softmax <axis = -1> (x) y = Mul (x, c) }`)
+    const [one, two] = [await written('one.onnx', both('1')), await written('two.onnx', both('2'))]
+    const { out, code } = await run('compare', one, two, '--data', lines(), '--no-outliers', '--min-top1', '0.9')
+    expect([code, out]).toEqual([1, expect.stringContaining('"y" has an SQNR of 0.0 dB, below 50 dB')])
+    expect((await run('compare', one, one, '--data', lines(), '--no-outliers', '--min-top1', '0.9')).code).toBe(0)
   })
 
   it('says that an output is missing or has another shape', async () => {

@@ -111,7 +111,8 @@ describe('import url from "./model.onnx?outeffhop"', () => {
     }
   })
 
-  it('in esbuild gives a path that can be loaded and run', async () => {
+  it('in esbuild gives a path that can be loaded and run, with the config file of its working folder', async () => {
+    writeFileSync(join(folder, 'outeffhop.config.json'), '{ "form": "primitives" }')
     await esbuild({
       entryPoints: [entry()],
       bundle: true,
@@ -119,10 +120,12 @@ describe('import url from "./model.onnx?outeffhop"', () => {
       outdir: dist(),
       absWorkingDir: folder,
       logLevel: 'silent',
-      plugins: [outeffhop.esbuild({ config: false })],
+      plugins: [outeffhop.esbuild()],
     })
     const { default: url } = (await import(pathToFileURL(join(dist(), 'main.js')).href)) as { default: string }
     await expectSoftmax1(join(dist(), url))
+    expect(readFileSync(join(dist(), url)).includes('primitives')).toBe(true)
+    expect(readdirSync(join(folder, 'node_modules/.cache/outeffhop-convert'))).toHaveLength(1)
   })
 
   it('in Rolldown gives the URL of an emitted file', async () => {

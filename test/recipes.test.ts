@@ -75,7 +75,7 @@ describe('the choice among recipes', () => {
     ...{ recipe, quantized },
     quality: {
       ...{ samples: 8, elements: 9, maxAbs: 0, meanAbs: 0, relative: 0, cosine: { mean: 1, worst: 1 }, sqnrDb },
-      ...{ notFinite: 0, outside: 0, unlikeShapes: 0 },
+      ...{ notFinite: 0, neither: 0, outside: 0, unlikeShapes: 0 },
     },
   })
 

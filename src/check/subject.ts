@@ -70,10 +70,18 @@ export async function lookAt(subject: Subject, context: Context): Promise<Findin
 }
 
 /** Whether a choice is made among recipes or products, by measuring. */
-export function searches({ command, options }: Settings): boolean {
-  const asked = command === 'quantize' ? options : typeof options.quantize === 'object' ? options.quantize : {}
-  const { recipe, maxDrop } = asked as { recipe?: string; maxDrop?: number }
-  return recipe === 'auto' || recipe?.endsWith('.onnx') === true || maxDrop !== undefined
+export function searches(settings: Settings): boolean {
+  const { recipe, maxDrop } = quantizationIn(settings)
+  return recipe === 'auto' || isModel(recipe) || maxDrop !== undefined
+}
+
+function quantizationIn({ command, options }: Settings): { readonly recipe?: string; readonly maxDrop?: number } {
+  return (command === 'quantize' ? options : typeof options.quantize === 'object' ? options.quantize : {}) as object
+}
+
+/** Whether a recipe is a quantized model whose choices are made again. */
+function isModel(recipe: string | undefined): recipe is string {
+  return recipe?.endsWith('.onnx') === true
 }
 
 interface Made {
@@ -107,8 +115,11 @@ function dataFacts({ manifest }: DataSource): Facts['data'] {
 /** Everything the findings depend on. */
 async function keyFor(given: Pick<Facts, 'files' | 'data'>, settings: Settings, signal: AbortSignal | undefined) {
   const { calibration } = settings.options
-  const table = calibration === undefined ? null : (await hashOfFile(calibration, signal)).sha256
-  return keyOf({ of: 'check', schema: 1, ...given, settings, table, program: programOf() })
+  const { recipe } = quantizationIn(settings)
+  const hash = async (file: string) => (await hashOfFile(file, signal)).sha256
+  const table = calibration === undefined ? null : await hash(calibration)
+  const repeated = isModel(recipe) ? await hash(recipe) : null
+  return keyOf({ of: 'check', schema: 1, ...given, settings, table, repeated, program: programOf() })
 }
 
 async function keep(store: Store | undefined, key: string, { path }: Subject, found: object): Promise<string[]> {

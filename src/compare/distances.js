@@ -9,7 +9,7 @@
  * @typedef {{ type: string, dims: readonly number[], data: any }} Output
  * @typedef {{ atol: number, rtol: number }} Within
  * @typedef {{ count: number, maxAbs: number, sumAbs: number, sumSize: number, largest: number,
- *   aa: number, bb: number, ab: number, noise: number, notFinite: number, outside: number }} Distance
+ *   aa: number, bb: number, ab: number, noise: number, notFinite: number, neither: number, outside: number }} Distance
  * @typedef {(feeds: Record<string, any>, fetches: readonly string[]) => Promise<Record<string, Output>>} Run
  * @typedef {{ a: string, b: string }} Pair
  * @typedef {{ fetchesA: readonly string[], fetchesB: readonly string[], fetchesCut: readonly string[],
@@ -27,7 +27,8 @@ const leastHidden = 1e3
 
 /**
  * Sums over a pair of vectors. Where one is no number, or hides what the other shows, the pair counts as `notFinite` and
- * is as wrong as can be: of the mean magnitude of all, and of opposite sign.
+ * is as wrong as can be: of the mean magnitude of all, and of opposite sign. Where both are no number it counts as `neither`
+ * and as nothing else.
  *
  * @param {Numbers} a
  * @param {Numbers} b as long as `a`
@@ -36,18 +37,16 @@ const leastHidden = 1e3
  */
 export function distanceOf(a, b, within) {
   let [count, maxAbs, sumAbs, sumSize, largest] = [0, 0, 0, 0, 0]
-  let [aa, bb, ab, noise, notFinite, outside] = [0, 0, 0, 0, 0, 0]
+  let [aa, bb, ab, noise, notFinite, neither, outside] = [0, 0, 0, 0, 0, 0, 0]
   for (let i = 0; i < a.length; i++) {
     const x = /** @type {number} */ (a[i])
     const y = /** @type {number} */ (b[i])
     const size = Math.abs(x)
     const other = Math.abs(y)
-    if (!(size < hidden)) {
-      if (x <= -hidden && !(y <= -leastHidden)) notFinite++
-      continue
-    }
-    if (!(other < hidden)) {
-      if (!(y <= -hidden && x <= -leastHidden)) notFinite++
+    if (!(size < hidden && other < hidden)) {
+      const areHidden = (x <= -hidden && y <= -leastHidden) || (y <= -hidden && x <= -leastHidden)
+      if (Number.isNaN(x) && Number.isNaN(y)) neither++
+      else if (!areHidden && !(x >= hidden && y >= hidden)) notFinite++
       continue
     }
     const d = Math.abs(x - y)
@@ -73,9 +72,9 @@ export function distanceOf(a, b, within) {
     bb += square * notFinite
     ab -= square * notFinite
     noise += 4 * square * notFinite
-    outside += notFinite
+    if (within !== undefined) outside += notFinite
   }
-  return { count, maxAbs, sumAbs, sumSize, largest, aa, bb, ab, noise, notFinite, outside }
+  return { count, maxAbs, sumAbs, sumSize, largest, aa, bb, ab, noise, notFinite, neither, outside }
 }
 
 /**

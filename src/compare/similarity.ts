@@ -17,6 +17,8 @@ export interface Similarity {
   readonly sqnrDb: number
   /** Elements that are no number, or hidden by a mask, in one of the models only. */
   readonly notFinite: number
+  /** Elements that are no number in either; they are not compared. */
+  readonly neither: number
   /** Elements further apart than was allowed. */
   readonly outside: number
   /** Samples on which the shapes differ. */
@@ -35,6 +37,7 @@ export class Resemblance {
   #cosines = 0
   #worst = 1
   #notFinite = 0
+  #neither = 0
   #outside = 0
   #unlikeShapes = 0
   #largest = 0
@@ -62,6 +65,7 @@ export class Resemblance {
     this.#cosines += cosine
     this.#worst = Math.min(this.#worst, cosine)
     this.#notFinite += distance.notFinite
+    this.#neither += distance.neither
     this.#outside += distance.outside
   }
 
@@ -96,6 +100,7 @@ export class Resemblance {
       cosine: { mean: this.#cosines / Math.max(1, this.#pairs), worst },
       sqnrDb: this.#decibels(),
       notFinite: this.#notFinite,
+      neither: this.#neither,
       outside: this.#outside,
       unlikeShapes: this.#unlikeShapes,
     }

@@ -24,7 +24,7 @@ export type Tolerances = Readonly<Record<string, Tolerance>>
 /** A tolerance an output does not meet. */
 export interface Broken {
   readonly output: string
-  readonly kind: ToleranceKind | 'finite' | 'shape' | 'missing'
+  readonly kind: ToleranceKind | 'finite' | 'nothing' | 'shape' | 'missing'
   /** What was asked for, and what is: a measure, or how many elements or samples are beyond it. */
   readonly limit: number
   readonly actual: number
@@ -48,9 +48,26 @@ const defaults: Readonly<Record<Precision, Tolerance>> = {
   int4: { minCosine: 0.9, minSqnr: 6, minEqual: 0.8 },
 }
 
-/** What counts for an output: its own tolerance, that for all, or the default. */
-export function toleranceFor(output: string, given: Tolerances, usual: Tolerance): Tolerance {
-  return given[output] ?? given[''] ?? usual
+/**
+ * What counts for an output: its own tolerance, that for all, or the default; the default too where that for all asks for
+ * the best class of distributions alone, and the output is known to be none.
+ */
+export function toleranceFor(output: string, given: Tolerances, usual: Tolerance, isDistribution = true): Tolerance {
+  const asked = given[output] ?? given[''] ?? usual
+  if (isDistribution || asked === given[output] || asked.minTop1 === undefined) return asked
+  const { minTop1: _, ...rest } = asked
+  return Object.keys(rest).length === 0 ? usual : rest
+}
+
+/** A least share of best classes that no output has: it would be kept by nobody. */
+export function idleTop1(outputs: readonly OutputSimilarity[], given: Tolerances): Broken[] {
+  const limit = given['']?.minTop1
+  if (limit === undefined || outputs.some(({ agreement }) => agreement)) return []
+  return outputs.filter(({ name }) => !given[name]).map(({ name }) => noDistribution(name, limit))
+}
+
+function noDistribution(output: string, limit: number): Broken {
+  return { output, kind: 'minTop1', limit, actual: Number.NaN }
 }
 
 /** How far elements may be apart; undefined where neither distance is limited. */
@@ -68,16 +85,18 @@ export function brokenByIntegers(output: OutputSimilarity, { minEqual = 1 }: Tol
 
 /** What an output of floats breaks. Whatever the tolerance: shapes are the same, and what is a number stays one. */
 export function brokenBy(output: OutputSimilarity, tolerance: Tolerance): Broken[] {
-  const { name, cosine, sqnrDb, agreement, outside, notFinite, unlikeShapes } = output
+  const { name, cosine, sqnrDb, agreement, elements, outside, notFinite, neither, unlikeShapes } = output
   const { atol, rtol, minCosine, minSqnr, minTop1 } = tolerance
   const kind = atol === undefined ? 'rtol' : 'atol'
   const found: (Broken | false)[] = [
     unlikeShapes > 0 && { output: name, kind: 'shape', limit: 0, actual: unlikeShapes },
     notFinite > 0 && { output: name, kind: 'finite', limit: 0, actual: notFinite },
+    neither > 0 && elements === 0 && { output: name, kind: 'nothing', limit: 0, actual: neither },
     outside > 0 && { output: name, kind, limit: (atol ?? rtol) as number, actual: outside },
     below('minCosine', minCosine, cosine.worst),
     below('minSqnr', minSqnr, sqnrDb),
     agreement !== undefined && below('minTop1', minTop1, agreement.top1),
+    agreement === undefined && minTop1 !== undefined && noDistribution(name, minTop1),
   ]
   return found.filter((broken) => broken !== false)
 

@@ -54,8 +54,15 @@ const factory = (options: PluginOptions | undefined, meta: UnpluginContextMeta):
         root = resolved.root
       },
     },
+    webpack(compiler) {
+      root = compiler.context
+    },
+    rspack(compiler) {
+      root = compiler.context
+    },
     esbuild: {
       config(given) {
+        root = given.absWorkingDir ?? root
         given.loader = { '.onnx': 'file', ...given.loader }
       },
     },

@@ -84,13 +84,12 @@ export interface ComparisonDocument {
 }
 
 export function outputEntry(output: OutputSimilarity, tolerance: Tolerance, isInteger: boolean): OutputEntry {
-  const { name, maxAbs, meanAbs, relative, cosine, sqnrDb, notFinite, agreement, outside, elements, unlikeShapes } =
-    output
+  const { name, maxAbs, meanAbs, relative, cosine, sqnrDb, notFinite, agreement, outside, elements } = output
   return {
     name,
     ...{ maxAbs: finite(maxAbs), meanAbs: finite(meanAbs), relative: finite(relative) },
     ...{ cosine: cosine.mean, cosineWorst: cosine.worst },
-    ...{ sqnrDb: finite(sqnrDb), identical: maxAbs === 0 && notFinite === 0 && unlikeShapes === 0 },
+    ...{ sqnrDb: finite(sqnrDb), identical: isIdentical(output) },
     notFinite,
     ...{ top1: agreement?.top1 ?? null, topK: agreement?.topK ?? null, k: agreement?.k ?? null },
     equal: isInteger ? 1 - outside / Math.max(1, elements) : null,
@@ -103,9 +102,14 @@ export function layerEntry({ value, node, chain, introduced, cumulative }: Layer
     ...{ value, node: node.label, op: node.op },
     chain: chain.length > 1 ? chain.map(({ label }) => label) : [],
     ...figures(introduced),
-    identical: introduced.maxAbs === 0 && introduced.unlikeShapes === 0,
+    identical: isIdentical(introduced),
     cumulative: figures(cumulative),
   }
+}
+
+/** Nothing that was compared differs, and something was, unless there is nothing. */
+function isIdentical({ maxAbs, notFinite, neither, elements, unlikeShapes }: Similarity): boolean {
+  return maxAbs === 0 && notFinite === 0 && unlikeShapes === 0 && !(elements === 0 && neither > 0)
 }
 
 function figures({ cosine, sqnrDb, maxAbs }: Similarity) {
@@ -130,6 +134,8 @@ function sentence({ kind, limit, actual }: Broken): string {
       return `has another shape on ${actual} samples`
     case 'finite':
       return `has ${actual} elements that are no number in one of the models only`
+    case 'nothing':
+      return 'has no number in either model, so nothing of it was compared'
     case 'atol':
     case 'rtol':
       return `has ${actual} elements further apart than ${limit} (${kind})`
@@ -138,6 +144,8 @@ function sentence({ kind, limit, actual }: Broken): string {
     case 'minSqnr':
       return `has an SQNR of ${actual.toFixed(1)} dB, below ${limit} dB`
     case 'minTop1':
+      if (Number.isNaN(actual))
+        return `is no distribution over classes, so the ${percent(limit)} asked of its best class mean nothing`
       return `has the same best class in ${percent(actual)} of the rows, below ${percent(limit)}`
     case 'minEqual':
       return `is equal in ${percent(actual)} of the elements, below ${percent(limit)}`
