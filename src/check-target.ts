@@ -14,7 +14,7 @@ import { targetOf } from './options.ts'
 import type { BuildEntry, TargetCheckDocument, TargetFinding } from './report/index.ts'
 import { describeModel, schema } from './report/index.ts'
 import { symptomsOf } from './symptoms.ts'
-import type { TargetChoice } from './targets/index.ts'
+import type { QdqFinding, QdqRule, TargetChoice } from './targets/index.ts'
 import { compareVersions, neededVersion, trapsOf } from './targets/index.ts'
 
 export interface CheckTargetOptions extends TargetOptions {
@@ -41,6 +41,7 @@ export async function checkTarget(input: ModelInput, options: CheckTargetOptions
       ...operators.findings,
       ...typeFindings(model, choice),
       ...trapFindings(model, choice, facts),
+      ...quantizerFindings(model, choice),
       ...runtimeFindings(model, choice),
       ...undividedFindings(model, choice, build),
     ]
@@ -102,6 +103,20 @@ function trapFindings(model: Model, { target }: TargetChoice, facts: Facts): rea
     const subject = kind === 'node' ? `"${name}", ${what},` : `"${name}", a value ${what},`
     const { code, severity, message, advice, source } = trap
     return { code, severity, message: `${subject} ${message}.`, advice, names: group.map((hit) => hit.name), source }
+  })
+}
+
+/** What explicit Q/DQ break, where no trap says it already. */
+function quantizerFindings(model: Model, { target }: TargetChoice): readonly TargetFinding[] {
+  const told = new Set<QdqRule>(['zero-point', 'scale-positive', 'quantized-type'])
+  const groups = new Map<string, QdqFinding[]>()
+  for (const finding of target.build?.checkQdq(model) ?? [])
+    if (!told.has(finding.rule)) groups.set(finding.rule, [...(groups.get(finding.rule) ?? []), finding])
+  return [...groups.values()].map((group): TargetFinding => {
+    const [{ rule, severity, message, advice }] = group as [QdqFinding]
+    const grave = severity === 'refused' ? 'error' : 'warning'
+    const names = group.map(({ node }) => node)
+    return { code: `qdq-${rule}`, severity: grave, message: `${message}.`, advice, names, source: null }
   })
 }
 

@@ -224,6 +224,19 @@ describe('what TensorRT refuses', () => {
     expect(findings.map(({ code, names }) => [code, names])).toEqual([['unknown-operator', ['q']]])
   })
 
+  it('says what explicit Q/DQ break beyond that', async () => {
+    const { findings, loads } = await check(`<ir_version: 8, opset_import: ["" : 17]>
+      g (float[2,4] x) => (float[2,4] y) <float[4] s = {0.1, 0.2, 0.3, 0.4}, int8 z = {0}, int8[4] zs = {0, 0, 0, 0}, float t = {0.1}> {
+        q = QuantizeLinear <axis = 1> (x, s, zs)
+        d = DequantizeLinear <axis = 1> (q, s, zs)
+        y = Relu (d)
+      }`)
+    expect(findings).toEqual([
+      expect.objectContaining({ code: 'qdq-activation-per-tensor', severity: 'warning', source: null }),
+    ])
+    expect(loads).toBe(true)
+  })
+
   it('warns of doubles, and of operators that only TensorRT-RTX was seen to take', async () => {
     const gelu = '["g"] g1 = com.microsoft.Gelu (x) d = Cast <to: int = 11> (g1) y = Cast <to: int = 1> (d)'
     const { loads, findings } = await check(plain('(float[4] x) => (float[4] y)', gelu, 17, ', "com.microsoft" : 1'))

@@ -1,8 +1,9 @@
-import type { DType } from '../ir/index.ts'
+import type { DType, Model } from '../ir/index.ts'
 import type { ImportTrap } from './build-traps.ts'
 import type { FusedSpec } from './fused.ts'
 import type { FusionRule } from './fusion.ts'
 import type { RuntimeTrap } from './ort-traps.ts'
+import type { QdqFinding } from './tensorrt-qdq.ts'
 
 /** What a model can be written for. */
 export const targetNames = ['ort', 'tensorrt', 'onnx'] as const
@@ -105,6 +106,8 @@ export interface Target {
 /** What is known of a builder of engines. */
 export interface BuildFacts {
   readonly traps: readonly ImportTrap[]
+  /** What it asks of explicit Q/DQ beyond what traps say. */
+  readonly checkQdq: (model: Model) => readonly QdqFinding[]
   /** Operators of other domains that it was seen to take, as `Node.op` names them, though no document promises them. */
   readonly contributed: readonly string[]
   readonly fusion: readonly FusionRule[]

@@ -1,6 +1,7 @@
 import { dtypes } from '../ir/index.ts'
 import type { Target } from './target.ts'
 import { tensorrtFusion } from './tensorrt-fusion.ts'
+import { checkQdq } from './tensorrt-qdq.ts'
 import { tensorrtTraps } from './tensorrt-traps.ts'
 
 /**
@@ -43,6 +44,7 @@ export const tensorrt: Target = {
   fused: [],
   build: {
     traps: tensorrtTraps,
+    checkQdq,
     // One node of each was built with TensorRT-RTX 1.7.1, whose parser looks operators up without their domain; Attention and
     // RotaryEmbedding are misread, and for GroupQueryAttention, MatMulNBits and QMoE it wants plugins.
     contributed: 'DequantizeLinear Gelu MultiHeadAttention Pad QuantizeLinear SkipSimplifiedLayerNormalization Trilu'
