@@ -1,13 +1,12 @@
 import { spawn } from 'node:child_process'
 import { mkdirSync, rmSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { interrupted, kernelsBuildFailed, kernelsCheckFailed, kernelsToolMissing, outputNotWritable } from './errors.ts'
 import type { KernelPlaces, Variables } from './kernel-places.ts'
 import { findKernels, findNodeHeaders, findNvcc, findOrtHeaders } from './kernel-places.ts'
 import { modelToBytes, parseModel } from './onnx/index.ts'
-import { installedRuntime } from './runtime/index.ts'
+import { bridgedRun, installedRuntime } from './runtime/index.ts'
 
 export interface BuildKernelsOptions {
   /** Takes what is built, and the files it is built in. */
@@ -105,35 +104,22 @@ async function checkKernels(places: KernelPlaces, build: string, options: BuildK
   const checks = ['the library can be loaded', `right on ${right} cases, with every kernel for this processor`]
   const runtime = installedRuntime()
   if (bridge === null || runtime === undefined) return checks
-  const bytes = Buffer.from(modelToBytes(parseModel(model))).toString('base64')
-  const session = await run(process.execPath, ['-e', sessionProgram, bridge, library, runtimePath(), bytes], options)
+  const one = { q: 0, k: 1, v: 1, y: 0.5 }
+  const session = await run(
+    process.execPath,
+    bridgedRun({ bridge, library }, modelToBytes(parseModel(model)), one),
+    options,
+  )
   if (session.code !== 0) throw kernelsCheckFailed('onnxruntime-node does not run them', session.output)
   return [...checks, `onnxruntime-node ${runtime} runs them`]
 }
 
-function runtimePath(): string {
-  return createRequire(import.meta.url).resolve('onnxruntime-node')
-}
-
-/** A model of the operator alone, without a function body: no session without the library loads it. */
+/** The operator alone, without a function body: no session without the library loads it. Half of the value for equal scores. */
 const model = `
 <ir_version: 8, opset_import: ["" : 17, "outeffhop" : 1]>
 check (float[1,1,1,1] q, float[1,1,1,1] k, float[1,1,1,1] v) => (float[1,1,1,1] y) {
    y = outeffhop.HopfieldAttention <scale: float = 1.0> (q, k, v)
 }`
-
-/** One query of 0, one key and one value of 1: half of the value. */
-const sessionProgram = `
-const [bridge, library, runtime, model] = require('node:process').argv.slice(1)
-const ort = require(runtime)
-require(bridge).load(library)
-const tensor = (x) => new ort.Tensor('float32', [x], [1, 1, 1, 1])
-void (async () => {
-  const session = await ort.InferenceSession.create(Buffer.from(model, 'base64'), { logSeverityLevel: 3 })
-  const { y } = await session.run({ q: tensor(0), k: tensor(1), v: tensor(1) })
-  if (y.data[0] !== 0.5) throw new Error('the result is ' + y.data[0] + ' and not 0.5')
-})()
-`
 
 async function requireTool(tool: string, hint: string, options: BuildKernelsOptions): Promise<void> {
   const { code } = await run(tool, ['--version'], options)

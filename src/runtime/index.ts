@@ -1,3 +1,4 @@
+export { bridgedRun } from './bridged.ts'
 export type { GeneratedFeeds, Sizes } from './feeds.ts'
 export { generateFeeds, rowsIndexedBy } from './feeds.ts'
 export { hasVnni } from './processor.ts'
