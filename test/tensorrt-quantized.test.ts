@@ -66,6 +66,27 @@ describe.skipIf(!canRun)('explicit Q/DQ of an export', () => {
   })
 })
 
+describe.skipIf(!canRun)('float8 in attention', () => {
+  it.each([
+    [true, 'float16', 4],
+    [false, 'float16', 0],
+    [true, undefined, 0],
+  ] as const)(
+    'with stated lengths %s and the type %s is in front of %d operands',
+    async (stated, precision, operands) => {
+      const { model, report } = await explicit(attention(32, stated), 'fp8', precision)
+      const softmax = [...model.graph.nodes()].find(({ op }) => op === 'Softmax')
+      const products = [...model.graph.nodes()].filter(({ op }) => op === 'MatMul').slice(1)
+      const quantized = products.flatMap(({ inputs }) =>
+        inputs.filter((value) => value?.producer?.op === 'DequantizeLinear'),
+      )
+      expect(softmax).toBeDefined()
+      expect(quantized).toHaveLength(operands)
+      expect(report.warnings.map(({ code }) => code)).toEqual(operands === 0 ? ['attention-not-quantized'] : [])
+    },
+  )
+})
+
 function cosine(a: readonly number[], b: readonly number[]): number {
   const dot = (x: readonly number[], y: readonly number[]) => x.reduce((sum, value, i) => sum + value * (y[i] ?? 0), 0)
   return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b))
