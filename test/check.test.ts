@@ -20,6 +20,8 @@ import { main } from '../src/cli/main.ts'
 import { check } from '../src/index.ts'
 import { modelToBytes, parseModel } from '../src/onnx/index.ts'
 import { installedRuntime } from '../src/runtime/index.ts'
+import { targets } from '../src/targets/index.ts'
+import type { FormSpec } from '../src/targets/target.ts'
 import { bin, ensureBuilt } from './support/built.ts'
 import { checkModels, placeModel } from './support/check-models.ts'
 import { recordedWorld } from './support/world.ts'
@@ -308,6 +310,26 @@ describe('drift', () => {
       '✗ site "/Softmax": was attention as primitives, is attention as zero-key; see outeffhop-convert explain ' +
         'model.onnx, or if it is meant, record it: outeffhop-convert check model.onnx --update\n',
     )
+  })
+
+  it('of a converter that lost a form is in the sites and their operators, and is gone with it', async () => {
+    placeModel(checkModels[0], folder)
+    await run('bert.onnx --update --no-verify --no-cache')
+    const forms = targets.get('ort')?.forms as FormSpec[]
+    const all = [...forms]
+    forms.splice(0, all.length, ...all.filter(({ form }) => form !== 'zero-key'))
+    try {
+      const found = drifts((await run('--json --no-cache')).json())
+      const sites = Object.keys(lock().models['bert.onnx'].sites).map((name) => `site "${name}"`)
+      expect(sites.length).toBeGreaterThan(0)
+      for (const site of sites) expect(found[site]).toEqual(['attention as zero-key', 'attention as primitives'])
+      const operators = Object.keys(found).filter((fact) => !fact.startsWith('site'))
+      expect(operators).toEqual(expect.arrayContaining(['operator Pad', 'operator Exp', 'operator Softmax']))
+      expect(operators.filter((fact) => !/^(operator|size|oldest)/.test(fact))).toEqual([])
+    } finally {
+      forms.splice(0, forms.length, ...all)
+    }
+    expect((await run('--no-cache')).code).toBe(0)
   })
 
   it('of another target version is in the forms, their operators and what they need, and nowhere else', async () => {
