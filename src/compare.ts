@@ -1,5 +1,5 @@
 /** Two model files on the same data: outputs, and tensors between them, against tolerances. */
-import type { Granularity } from './calibrate/index.ts'
+import type { Granularity, Outliers } from './calibrate/index.ts'
 import { collect, outliersOf } from './calibrate/index.ts'
 import { checkOptions } from './check-options.ts'
 import type { Broken, Comparison, OutputSimilarity, Precision, Tolerance, Tolerances } from './compare/index.ts'
@@ -19,12 +19,13 @@ import {
 import type { DataOptions, DataSource } from './data/index.ts'
 import { openData } from './data/index.ts'
 import { compareInputs, compareOutputUnknown } from './errors.ts'
-import type { Model } from './ir/index.ts'
+import type { Graph, Model } from './ir/index.ts'
 import { closeModel, openModel, requireExternalData } from './onnx/index.ts'
 import { compareKinds } from './option-kinds.ts'
 import { brokenEntry, latencyEntry, layerEntry, outputEntry } from './report/comparison.ts'
 import type { ComparisonDocument, OutlierFigures } from './report/index.ts'
-import { describeModel } from './report/index.ts'
+import { countOperators, describeModel } from './report/index.ts'
+import { surroundings } from './surroundings.ts'
 
 /** What a comparison is doing. */
 export type ComparePhase = 'comparing outputs' | 'looking for outliers' | 'matching tensors' | 'comparing tensors'
@@ -76,6 +77,7 @@ export async function compare(
 type Opened = readonly [path: string, model: Model]
 
 async function compareOpened([first, a]: Opened, [second, b]: Opened, options: CompareOptions) {
+  const operators = { before: countOperators(a), after: countOperators(b) }
   const { tolerances = {}, signal, onProgress } = options
   checkInputs(a, b)
   checkNames(a, tolerances)
@@ -99,7 +101,7 @@ async function compareOpened([first, a]: Opened, [second, b]: Opened, options: C
   const broken = [...brokenOf(outputs, ofOutput), ...idleTop1(outputs.outputs, tolerances)]
   return documentOf({
     models: [await describeModel(a, {}), await describeModel(b, {})],
-    ...{ outputs, ofOutput, precision, data, broken, layers },
+    ...{ outputs, ofOutput, precision, data, broken, layers, operators },
     outliers: (options.outliers ?? true) ? await outliersOfBoth(a, b, data, options) : null,
   })
 }
@@ -113,6 +115,7 @@ interface Facts {
   readonly broken: readonly Broken[]
   readonly layers: Awaited<ReturnType<typeof compareLayers>> | undefined
   readonly outliers: ComparisonDocument['outliers']
+  readonly operators: ComparisonDocument['operators']
 }
 
 function documentOf(facts: Facts): ComparisonDocument {
@@ -125,7 +128,7 @@ function documentOf(facts: Facts): ComparisonDocument {
     precision: facts.precision,
     outputs: [...outputs.outputs.map(entry), ...outputs.integers.map(integer)],
     layers: layers?.layers.map(layerEntry) ?? null,
-    outliers: facts.outliers,
+    ...{ outliers: facts.outliers, operators: facts.operators, environment: surroundings() },
     latency: latencyEntry(outputs),
     broken: facts.broken.map(brokenEntry),
     ok: facts.broken.length === 0,
@@ -165,22 +168,46 @@ function checkNames(a: Model, tolerances: Tolerances): void {
 const granularity: Granularity = 'sequence'
 
 async function outliersOfBoth(a: Model, b: Model, data: DataSource, options: CompareOptions) {
-  const first = await figuresOf(a, data, options, 0)
-  const second = await figuresOf(b, data, options, 1)
-  return first === null && second === null ? null : { first, second }
+  const first = await outliersIn(a, data, options, 0)
+  const second = await outliersIn(b, data, options, 1)
+  if (first.size === 0 && second.size === 0) return null
+  const readBy = byReader(b, second.keys())
+  const layers = Array.from(first, ([value, before]) => {
+    const same = second.has(value) ? value : readBy(readersOf(a.graph, value))
+    return { value, before, after: (same === undefined ? undefined : second.get(same)) ?? null }
+  })
+  return { first: figuresOf([...first.values()]), second: figuresOf([...second.values()]), layers }
 }
 
-async function figuresOf(
+/** Outliers of every value that weights are multiplied with. */
+async function outliersIn(
   model: Model,
   data: DataSource,
   { signal, onProgress }: CompareOptions,
   round: 0 | 1,
-): Promise<OutlierFigures | null> {
+): Promise<ReadonlyMap<string, Outliers>> {
   const table = await collect(model, data, {
     ...{ histograms: false, moments: granularity, onBadSample: 'skip', session: { threads: 1 }, signal },
     onProgress: ({ done, total }) => onProgress?.('looking for outliers', round * total + done, 2 * total),
   })
-  const all = [...table.values.values()].flatMap(({ moments }) => (moments ? [outliersOf(moments, granularity)] : []))
+  return new Map(
+    [...table.values].flatMap(([name, { moments }]) => (moments ? [[name, outliersOf(moments, granularity)]] : [])),
+  )
+}
+
+/** Values by the products that read them: quantization gives the same operand another name. */
+function byReader({ graph }: Model, values: Iterable<string>): (readers: readonly string[]) => string | undefined {
+  const named = Array.from(values, (name) => readersOf(graph, name).map((reader) => [reader, name] as const))
+  const found = new Map(named.flat())
+  return (readers) => readers.map((reader) => found.get(reader)).find((name) => name !== undefined)
+}
+
+/** Names of the nodes that read a value. */
+function readersOf(graph: Graph, name: string): string[] {
+  return (graph.values.get(name)?.uses ?? []).map(({ node }) => node.name).filter((reader) => reader !== '')
+}
+
+function figuresOf(all: readonly Outliers[]): OutlierFigures | null {
   if (all.length === 0) return null
   return {
     kurtosis: all.reduce((sum, { kurtosis }) => sum + kurtosis, 0) / all.length,

@@ -91,6 +91,12 @@ beforeAll(async () => {
       await run('report', ...['run', 'sensitivity', 'compare'].map((part) => at(`${part}.json`)), ...output),
     )
   }
+  const [before, after] = [at('bert.onnx'), at('bert.out.onnx')]
+  const pages = ['--report', at('compared.html'), '--report', at('compared.json')]
+  await main(
+    ['compare', before, after, '--synthetic', '--samples', '3', '--layers', '--bench', ...pages],
+    recordedWorld(),
+  )
   server = createServer((request, response) => {
     asked.push(request.url ?? '')
     const file = at((request.url ?? '').slice(1))
@@ -135,6 +141,71 @@ function read(name: string): ModelReport {
   return JSON.parse(readFileSync(at(`${name}.json`), 'utf8'))
 }
 
+async function drawsOutliers(name: string): Promise<void> {
+  const page = await open(name)
+  const layers = read(name).outliers?.layers ?? []
+  for (const metric of ['kurtosis', 'infinityNorm'] as const) {
+    const drawn = await readDrawing(page, `outliers-${metric}`)
+    const before = layers.map((layer) => layer.before[metric])
+    const after = layers.flatMap((layer) => layer.after?.[metric] ?? [])
+    const x = axisOf(drawn.x, scaleOf([...before, ...after]))
+    expectPlaces(
+      drawn.circles[0]?.map((circle) => circle.x),
+      before.map(x),
+    )
+    expectPlaces(
+      drawn.circles[1]?.map((circle) => circle.x),
+      after.map(x),
+    )
+    expectPlaces(
+      drawn.circles[0]?.map((circle) => circle.y),
+      drawn.y.map(({ at }) => at),
+    )
+    expect(drawn.circles[0]?.map(({ title }) => title.split('\n')[0])).toEqual(layers.map(({ value }) => value))
+    expect(new Set(drawn.y.map(({ label }) => label)).size).toBe(layers.length)
+  }
+}
+
+async function drawsLayers(name: string): Promise<Page> {
+  const page = await open(name)
+  const { errors, costs } = read(name)
+  const all = errors?.layers ?? []
+  // The first 80 are drawn, and all are in the table.
+  const layers = all.slice(0, 80)
+  const drawn = await readDrawing(page, 'layers')
+  const x = axisOf(drawn.x, 'linear')
+  const known = (pick: 'sqnrDb' | 'introducedDb') => layers.flatMap((layer) => layer[pick] ?? [])
+  expect(known('introducedDb').length).toBeGreaterThan(0)
+  for (const [i, pick] of (['sqnrDb', 'introducedDb'] as const).entries()) {
+    expectPlaces(
+      drawn.circles[i]?.map((circle) => circle.x),
+      known(pick).map(x),
+    )
+    const rows = layers.flatMap((layer, row) => (layer[pick] === null ? [] : [drawn.y[row]?.at ?? 0]))
+    expectPlaces(
+      drawn.circles[i]?.map((circle) => circle.y),
+      rows,
+    )
+  }
+  expect(await column(page, 'layer-errors', 4)).toEqual(all.map(({ introducedDb }) => introducedDb ?? 0))
+  expect(await column(page, 'latency', 1)).toEqual([costs.milliseconds?.before, costs.milliseconds?.after])
+  return page
+}
+
+describe.skipIf(!canShow)('the page of a comparison in a browser', () => {
+  it('draws layers and outliers of both models, and says where the numbers come from', async () => {
+    const { outliers, costs, environment } = read('compared')
+    await drawsLayers('compared')
+    await drawsOutliers('compared')
+    expect(faults).toEqual([])
+    expect(outliers?.layers.filter(({ after }) => after !== null).length).toBeGreaterThan(5)
+    expect(costs.operators?.after).not.toEqual(costs.operators?.before)
+    const page = await open('compared')
+    expect(await page.locator('#environment').textContent()).toContain(environment?.runtime ?? 'none')
+    expect(await column(page, 'operators', 1)).toEqual(expect.arrayContaining([costs.operators?.before.MatMul]))
+  })
+})
+
 describe.skipIf(!canShow).each(models.map(([name]) => name))('the page of a report in a browser: %s', (name) => {
   it('has no fault, and asks for nothing but itself', async () => {
     const page = await open(name)
@@ -165,30 +236,7 @@ describe.skipIf(!canShow).each(models.map(([name]) => name))('the page of a repo
     expect(faults.length).toBeGreaterThan(0)
   })
 
-  it('draws outliers where the report has them', async () => {
-    const page = await open(name)
-    const layers = read(name).outliers?.layers ?? []
-    for (const metric of ['kurtosis', 'infinityNorm'] as const) {
-      const drawn = await readDrawing(page, `outliers-${metric}`)
-      const before = layers.map((layer) => layer.before[metric])
-      const after = layers.flatMap((layer) => layer.after?.[metric] ?? [])
-      const x = axisOf(drawn.x, scaleOf([...before, ...after]))
-      expectPlaces(
-        drawn.circles[0]?.map((circle) => circle.x),
-        before.map(x),
-      )
-      expectPlaces(
-        drawn.circles[1]?.map((circle) => circle.x),
-        after.map(x),
-      )
-      expectPlaces(
-        drawn.circles[0]?.map((circle) => circle.y),
-        drawn.y.map(({ at }) => at),
-      )
-      expect(drawn.circles[0]?.map(({ title }) => title.split('\n')[0])).toEqual(layers.map(({ value }) => value))
-      expect(new Set(drawn.y.map(({ label }) => label)).size).toBe(layers.length)
-    }
-  })
+  it('draws outliers where the report has them', () => drawsOutliers(name))
 
   it('draws the bins and clip lines of every histogram', async () => {
     const page = await open(name)
@@ -282,27 +330,11 @@ describe.skipIf(!canShow).each(models.map(([name]) => name))('the page of a repo
   })
 
   it('draws the error of every layer, what it adds and what it has', async () => {
-    const page = await open(name)
-    const { errors, costs } = read(name)
-    const layers = errors?.layers ?? []
-    const drawn = await readDrawing(page, 'layers')
-    const x = axisOf(drawn.x, 'linear')
+    const page = await drawsLayers(name)
+    const layers = read(name).errors?.layers ?? []
     const known = (pick: 'sqnrDb' | 'introducedDb') => layers.flatMap((layer) => layer[pick] ?? [])
     expect([known('sqnrDb').length, known('introducedDb').length]).toEqual([29, 29])
-    for (const [i, pick] of (['sqnrDb', 'introducedDb'] as const).entries()) {
-      expectPlaces(
-        drawn.circles[i]?.map((circle) => circle.x),
-        known(pick).map(x),
-      )
-      const rows = layers.flatMap((layer, row) => (layer[pick] === null ? [] : [drawn.y[row]?.at ?? 0]))
-      expectPlaces(
-        drawn.circles[i]?.map((circle) => circle.y),
-        rows,
-      )
-    }
-    expect(await column(page, 'layer-errors', 4)).toEqual(layers.map(({ introducedDb }) => introducedDb ?? 0))
     expect(await page.locator('#errors').textContent()).toContain('"y" has a cosine below 1')
-    expect(await column(page, 'latency', 1)).toEqual([costs.milliseconds?.before, costs.milliseconds?.after])
   })
 
   it('has the numbers of the report in its tables', async () => {

@@ -1,3 +1,4 @@
+import type { Outliers } from '../calibrate/index.ts'
 import type {
   Broken,
   Comparison,
@@ -7,8 +8,9 @@ import type {
   Similarity,
   Tolerance,
 } from '../compare/index.ts'
-import type { ModelEntry, OutlierFigures } from './document.ts'
+import type { ModelEntry, OperatorsEntry, OutlierFigures } from './document.ts'
 import { finite, type schema } from './document.ts'
+import type { Environment } from './environment.ts'
 
 /** How near an output of the second model comes to that of the first. Null for what is not finite. */
 export interface OutputEntry {
@@ -76,7 +78,14 @@ export interface ComparisonDocument {
   /** The worst first; null unless asked for. */
   readonly layers: readonly LayerEntry[] | null
   /** Over what weights are multiplied with, by sample: mean kurtosis, and the largest mean infinity norm. Null without weights. */
-  readonly outliers: { readonly first: OutlierFigures | null; readonly second: OutlierFigures | null } | null
+  readonly outliers: {
+    readonly first: OutlierFigures | null
+    readonly second: OutlierFigures | null
+    /** Value by value; `after` is null where no product of the same name reads one in the second model. */
+    readonly layers: readonly { readonly value: string; readonly before: Outliers; readonly after: Outliers | null }[]
+  } | null
+  readonly operators: OperatorsEntry
+  readonly environment: Environment
   readonly latency: LatencyEntry | null
   readonly broken: readonly { readonly output: string; readonly kind: string; readonly message: string }[]
   readonly ok: boolean

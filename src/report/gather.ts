@@ -70,7 +70,9 @@ export function gatherReport(documents: readonly SourceDocument[]): ModelReport 
     costs: costsOf(sources),
     data: dataOf(sources),
     environment:
-      [...runs, ...calibrations, ...quantizations].map((source) => source.environment).find((e) => e) ?? null,
+      [...runs, ...calibrations, ...quantizations, ...sources.comparisons]
+        .map((source) => source.environment)
+        .find((e) => e) ?? null,
     verification: run?.verification ?? null,
     warnings: [...runs, ...quantizations].flatMap(({ warnings }) =>
       warnings.map(({ code, message }) => ({ code, message })),
@@ -108,8 +110,11 @@ function verdictsOf({ sites, counts, sink }: ReportDocument): VerdictsPart {
   return { sites, counts, sink }
 }
 
-/** Layer by layer: of a conversion with data, or of one or two calibrations with moments. */
-function outliersOf({ runs, calibrations }: Sources, observed: ObservedEntry | undefined): OutliersPart | null {
+/** Layer by layer: of a conversion with data, of one or two calibrations with moments, or of a comparison. */
+function outliersOf(
+  { runs, calibrations, comparisons }: Sources,
+  observed: ObservedEntry | undefined,
+): OutliersPart | null {
   const nodes = new Map(observed?.values.map(({ value, node }) => [value, node]))
   const withNode = <L extends { readonly value: string }>(layer: L) => ({
     ...layer,
@@ -118,7 +123,8 @@ function outliersOf({ runs, calibrations }: Sources, observed: ObservedEntry | u
   const measured = runs.map(({ change }) => change?.measured?.outliers).find((entry) => entry)
   if (measured?.layers) return { granularity: 'tensor', layers: measured.layers.map(withNode) }
   const [first, second] = calibrations.filter(({ outliers }) => outliers !== null)
-  if (!first?.outliers) return null
+  const compared = comparisons.map(({ outliers }) => outliers).find((entry) => entry)
+  if (!first?.outliers) return compared ? { granularity: 'sequence', layers: compared.layers.map(withNode) } : null
   const after: Readonly<Record<string, Outliers>> = second?.outliers ?? {}
   const layers = Object.entries(first.outliers).map(([value, before]) =>
     withNode({ value, before, after: after[value] ?? null }),
@@ -175,7 +181,9 @@ function costsOf({ runs, quantizations, inspections, calibrations, comparisons: 
   const others = [...inspections.slice(1), ...(comparison ? [{ model: comparison.other }] : [])]
   const after = made ? made.files : others.slice(0, 1).map(({ model }) => model)
   const [first, second] = inspections
-  const counted = [...runs, ...quantizations].map(({ operators }) => operators).find((entry) => entry)
+  const counted = [...runs, ...quantizations, ...(comparison ? [comparison] : [])]
+    .map(({ operators }) => operators)
+    .find((entry) => entry)
   return {
     files: [
       ...(before?.path ? [{ what: 'before' as const, ...entryOf({ ...before, path: before.path }) }] : []),
