@@ -45,11 +45,10 @@ describe('what TensorRT fuses', () => {
 
   it.skipIf(!python)(
     'is what TensorRT-RTX fuses, case by case',
-    () => {
+    async () => {
       const capability = ({ quantize }: FusionCase) => (quantize?.type === 'float8e4m3fn' ? 'SM89' : 'SM80')
-      const built = buildEngines(
+      const built = await buildEngines(
         python as string,
-        folder,
         fusionCases.map((given) => ({
           bytes: bytesOf(fusionModel(given)),
           capability: capability(given),
@@ -77,9 +76,8 @@ describe('what TensorRT fuses', () => {
           precisions.map((precision) => convert(readFileSync(file), { ...onTensorrt, precision, allowNone: true })),
         ),
       )
-      const built = buildEngines(
+      const built = await buildEngines(
         python as string,
-        folder,
         results.map(({ bytes }) => ({ bytes: bytes as Uint8Array })),
       )
       const sites = results.flatMap(({ document }, i) =>
@@ -184,7 +182,7 @@ describe('what TensorRT refuses', () => {
 
   it.skipIf(!python)(
     'is refused by TensorRT-RTX, which takes the models beside them',
-    () => {
+    async () => {
       const sound = [
         quantized('int8', 0),
         quantized('uint8', 0),
@@ -193,7 +191,8 @@ describe('what TensorRT refuses', () => {
         plain('(float[1,1,1,1,1,1,1,3] x) => (float[1,1,1,1,1,1,1,3] y)', 'y = Relu (x)'),
       ]
       const bad = refusals.map(([, , model]) => model)
-      const built = [...bad, ...sound].map(builtAlone)
+      const built: boolean[] = []
+      for (const model of [...bad, ...sound]) built.push(await builtAlone(model))
       const names = [...refusals.map(([code, name]) => `${code} ${name}`), ...sound]
       expect(names.filter((_, i) => built[i] !== i >= bad.length)).toEqual([])
     },
@@ -201,9 +200,9 @@ describe('what TensorRT refuses', () => {
   )
 
   /** In a process of its own: on some models the parser does not say no but ends. */
-  function builtAlone(model: string): boolean {
+  async function builtAlone(model: string): Promise<boolean> {
     try {
-      return buildEngines(python as string, folder, [{ bytes: bytesOf(model) }])[0]?.built === true
+      return (await buildEngines(python as string, [{ bytes: bytesOf(model) }]))[0]?.built === true
     } catch {
       return false
     }

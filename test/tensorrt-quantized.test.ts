@@ -12,12 +12,12 @@ import { generateFeeds, installedRuntime, openSession } from '../src/runtime/ind
 import { random } from '../src/runtime/random.ts'
 import type { QdqRule } from '../src/targets/index.ts'
 import { checkQdq } from '../src/targets/index.ts'
-import { buildEngines } from './support/engines.ts'
 import type { Source } from './support/explicit.ts'
 import { explicit, exportAt, halved } from './support/explicit.ts'
 import { inputsOfExport, labelledExports } from './support/exports.ts'
 import { pythonWith } from './support/python.ts'
 import { realModels } from './support/real-models.ts'
+import { buildEngines } from './support/tensorrt.ts'
 
 const canRun = installedRuntime() !== undefined
 if (!canRun) console.log('skipped: explicit quantization, which calibrates in ONNX Runtime')
@@ -304,13 +304,18 @@ describe('the check of explicit Q/DQ', () => {
 
 describe('TensorRT-RTX', () => {
   const python = pythonWith('tensorrt_rtx_bindings')
-  const build = (models: readonly Uint8Array[]) => buildEngines(python as string, models)
+  const build = (models: readonly Uint8Array[]) =>
+    buildEngines(
+      python as string,
+      models.map((bytes) => ({ bytes })),
+      'SM89',
+    )
 
   it.skipIf(!python)(
     'builds a product as it should be, and refuses the planted faults that the check calls refused',
-    () => {
+    async () => {
       const models = planted.map(([, , model]) => model())
-      const [sound, ...results] = build([product(), ...models].map(modelToBytes))
+      const [sound, ...results] = await build([product(), ...models].map(modelToBytes))
       expect(sound?.built).toBe(true)
       const severity = (i: number) =>
         checkQdq(models[i] as Model).find(({ rule }) => rule === planted[i]?.[1])?.severity
@@ -324,7 +329,7 @@ describe('TensorRT-RTX', () => {
     'builds every export with int8 and with fp8 that it builds as it is',
     async () => {
       const exports = labelledExports()
-      const originals = build(exports.map(([, path]) => readFileSync(path)))
+      const originals = await build(exports.map(([, path]) => readFileSync(path)))
       expect(originals.filter(({ built }) => built).length).toBeGreaterThan(exports.length / 2)
       const lost: string[] = []
       for (const [recipe, precision] of forms) {
@@ -334,7 +339,7 @@ describe('TensorRT-RTX', () => {
           expect(checkQdq(model), name).toEqual([])
           made.push(bytes)
         }
-        for (const [i, { built, why }] of build(made).entries())
+        for (const [i, { built, why }] of (await build(made)).entries())
           if (originals[i]?.built && !built) lost.push(`${exports[i]?.[0]} in ${recipe}: ${why}`)
       }
       expect(lost).toEqual([])
@@ -352,7 +357,7 @@ describe('TensorRT-RTX', () => {
         const quantized = []
         for (const recipe of ['int8', 'fp8'] as const)
           for (const type of halves) quantized.push((await explicit(source, recipe, type)).bytes)
-        const counts = build([...plain, ...ours, ...quantized]).map(({ mentions = 0 }) => mentions / 3)
+        const counts = (await build([...plain, ...ours, ...quantized])).map(({ mentions = 0 }) => mentions / 3)
         for (const [i, converted] of counts.slice(2).entries())
           expect(converted, `${name}, ${lengths}, ${i}`).toBeGreaterThanOrEqual(counts[i % 2] as number)
         rows.push([name, lengths, ...counts].join())

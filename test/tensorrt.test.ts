@@ -1,8 +1,6 @@
-import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { passes } from '../passes/index.ts'
 import { Tensor } from '../src/ir/index.ts'
 import { modelToBytes, openModel, parseModel } from '../src/onnx/index.ts'
@@ -13,6 +11,7 @@ import { targets } from '../src/targets/index.ts'
 import { root } from './support/built.ts'
 import { readNpz } from './support/npz.ts'
 import { pythonWith } from './support/python.ts'
+import { buildEngines } from './support/tensorrt.ts'
 
 const target = { target: targets.get('tensorrt')!, version: '10.15', provider: 'any' } as const
 const exports = join(root, 'fixtures/models/exports')
@@ -105,36 +104,15 @@ g (float[2,4,128,${head}] q, float[2,4,128,${head}] k, float[2,4,128,${head}] v,
 
 describe('TensorRT-RTX', () => {
   const python = pythonWith('tensorrt_rtx_bindings')
-  let folder = ''
-  beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), 'outeffhop-trt-'))
-  })
-  afterAll(() => rmSync(folder, { recursive: true, force: true }))
-
-  interface Built {
-    readonly parsed: boolean
-    readonly built?: boolean
-    readonly fused?: number
-    readonly why?: string
-  }
-  function build(models: readonly Uint8Array[]): Built[] {
-    const paths = models.map((bytes, i) => {
-      const path = join(folder, `${i}.onnx`)
-      writeFileSync(path, bytes)
-      return path
-    })
-    const program = join(root, 'test/support/build-engines.py')
-    const { status, stdout, stderr } = spawnSync(python as string, [program], {
-      input: JSON.stringify(paths),
-      encoding: 'utf8',
-    })
-    if (status !== 0) throw new Error(stderr)
-    return JSON.parse(stdout.trim().split('\n').at(-1) as string)
-  }
+  const build = (models: readonly Uint8Array[]) =>
+    buildEngines(
+      python as string,
+      models.map((bytes) => ({ bytes })),
+    )
 
   it.skipIf(!python)(
     'keeps its fused attention in float16 and bfloat16 for every head size it had it for',
-    () => {
+    async () => {
       const cases = [32, 64, 128].flatMap((head) =>
         (['float16', 'bfloat16'] as const).map((precision) => ({ head, precision })),
       )
@@ -151,7 +129,7 @@ describe('TensorRT-RTX', () => {
       const ours = cases.map(
         ({ head, precision }) => converted(modelToBytes(parseModel(attention(head))), { precision }).bytes,
       )
-      const results = build([...plain, ...ours])
+      const results = await build([...plain, ...ours])
       expect(results.map(({ built }) => built)).toEqual(results.map(() => true))
       const before = results.slice(0, cases.length).map(({ fused }) => fused)
       console.log(
@@ -168,10 +146,10 @@ describe('TensorRT-RTX', () => {
 
   it.skipIf(!python)(
     'builds converted exports wherever it builds the originals',
-    () => {
+    async () => {
       const files = manifest.map(({ file }) => file).filter((file) => existsSync(join(exports, file)))
-      const originals = build(files.map((file) => readFileSync(join(exports, file))))
-      const results = build(files.map((file) => converted(join(exports, file)).bytes))
+      const originals = await build(files.map((file) => readFileSync(join(exports, file))))
+      const results = await build(files.map((file) => converted(join(exports, file)).bytes))
       const lost = files.filter((_, i) => originals[i]?.built && !results[i]?.built)
       expect(originals.filter(({ built }) => built).length).toBeGreaterThan(files.length / 2)
       expect(lost.map((file) => `${file}: ${results[files.indexOf(file)]?.why}`)).toEqual([])

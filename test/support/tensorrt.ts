@@ -1,6 +1,9 @@
-import { spawnSync } from 'node:child_process'
-import { existsSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { pythonWith, runPython } from './python.ts'
 
 /** The folder of TensorRT's C++ headers that `TENSORRT_ROOT` names; `undefined`, with the reason printed once, where there is none. */
@@ -33,29 +36,46 @@ export function leanRuntime(): LeanRuntime | undefined {
 export interface EngineRequest {
   readonly bytes: Uint8Array
   readonly sizes?: readonly [number, number, number]
-  readonly capability?: 'SM80' | 'SM89'
+  readonly capability?: Capability
 }
 
+/** Only the second one has float8. */
+export type Capability = 'SM80' | 'SM89'
+
+/** What TensorRT-RTX made of a model. */
 export interface BuiltEngine {
   readonly parsed: boolean
   readonly built?: boolean
   readonly why?: string
   /** Nodes that are in a fused attention kernel. */
   readonly nodes?: readonly string[]
+  /** Different fused attention kernels that the engine names. */
+  readonly fused?: number
+  /** How often it names one: three times for each attention that is fused. */
+  readonly mentions?: number
 }
 
-/** Builds models in one process of Python; files go to `folder`. */
-export function buildEngines(python: string, folder: string, requests: readonly EngineRequest[]): BuiltEngine[] {
-  const input = requests.map(({ bytes, ...request }, i) => {
-    const path = join(folder, `${i}.onnx`)
-    writeFileSync(path, bytes)
-    return { path, ...request }
-  })
-  const run = spawnSync(python, [join(import.meta.dirname, 'build-engines.py')], {
-    input: JSON.stringify(input),
-    encoding: 'utf8',
-    maxBuffer: 1 << 28,
-  })
-  if (run.status !== 0) throw new Error(`the builder ended with ${run.status ?? run.signal}: ${run.stderr}`)
-  return JSON.parse(run.stdout.trim().split('\n').at(-1) as string)
+/** Builds models in one process of Python, which does not keep the one that runs the tests from answering. */
+export async function buildEngines(
+  python: string,
+  requests: readonly EngineRequest[],
+  capability: Capability = 'SM80',
+): Promise<BuiltEngine[]> {
+  const folder = mkdtempSync(join(tmpdir(), 'outeffhop-engines-'))
+  try {
+    const input = requests.map(({ bytes, ...request }, i) => {
+      const path = join(folder, `${i}.onnx`)
+      writeFileSync(path, bytes)
+      return { path, ...request }
+    })
+    const child = spawn(python, [join(import.meta.dirname, 'build-engines.py'), capability])
+    child.stdin.end(JSON.stringify(input))
+    const ended = once(child, 'close')
+    const [out, errors] = await Promise.all([text(child.stdout), text(child.stderr)])
+    const [code, signal] = await ended
+    if (code !== 0) throw new Error(`the builder ended with ${code ?? signal}: ${errors}`)
+    return JSON.parse(out.trim().split('\n').at(-1) as string)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 }
