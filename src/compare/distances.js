@@ -6,7 +6,7 @@
  * Plain JavaScript, so that it can be loaded from the sources and from the build alike.
  *
  * @typedef {{ readonly length: number, readonly [index: number]: number }} Numbers
- * @typedef {{ type: string, dims: readonly number[], data: any }} Output
+ * @typedef {{ type: string, dims: readonly number[], data: Numbers | BigInt64Array | BigUint64Array | readonly string[] }} Output
  * @typedef {{ atol: number, rtol: number }} Within
  * @typedef {{ count: number, maxAbs: number, sumAbs: number, sumSize: number, largest: number,
  *   aa: number, bb: number, ab: number, noise: number, notFinite: number, neither: number, outside: number }} Distance
@@ -86,7 +86,8 @@ export function distanceOf(a, b, within) {
 export function numbersOf({ type, data }) {
   if (type === 'string') return undefined
   if (type === 'float16' && data instanceof Uint16Array) return Float32Array.from(data, (bits) => halves()[bits] ?? 0)
-  return data instanceof BigInt64Array || data instanceof BigUint64Array ? Float64Array.from(data, Number) : data
+  if (data instanceof BigInt64Array || data instanceof BigUint64Array) return Float64Array.from(data, Number)
+  return /** @type {Numbers} */ (data)
 }
 
 /** @type {Float32Array | undefined} */
